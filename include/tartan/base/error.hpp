@@ -1,0 +1,42 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace tartan {
+
+/// Every error that Tartan raises. The text says what was wrong, where, and which bound or choice was expected.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Thrown on the ranks that did nothing wrong when another rank reported a fault: `rank` is the culprit (numbered in the
+/// communicator that agreed on the fault) and `text()` is what the culprit threw.
+class RemoteError : public Error {
+ public:
+  RemoteError(int rank, const std::string& text)
+      : Error("rank " + std::to_string(rank) + ": " + text), rank_{rank}, text_{text} {}
+
+  int rank() const noexcept { return rank_; }
+  const std::string& text() const noexcept { return text_; }
+
+ private:
+  int rank_;
+  std::string text_;
+};
+
+/// An MPI call returned an error, or a communicator is used after one did. Not agreed between ranks: the communicator is
+/// finished and the job ends.
+class MpiError : public Error {
+ public:
+  MpiError(const std::string& text, int code) : Error(text), code_{code} {}
+
+  /// The MPI error code, or -1 where the fault was found without one (a deadline that passed, a finished communicator).
+  int code() const noexcept { return code_; }
+
+ private:
+  int code_;
+};
+
+}  // namespace tartan

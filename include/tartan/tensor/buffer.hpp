@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include <tartan/base/index.hpp>
+#include <tartan/tensor/device.hpp>
+
+namespace tartan {
+
+/// Bytes on one device: owned (aligned to `alignment`, in huge pages from 4 MiB up where the system has them) or the
+/// caller's. Copies share the bytes; the last owner frees them.
+class Buffer {
+ public:
+  static constexpr std::size_t alignment = 64;
+
+  /// No bytes.
+  Buffer() = default;
+  /// `bytes` uninitialised bytes; throws std::bad_alloc, and Error on a device that this build has no support for.
+  explicit Buffer(Index bytes, Device device = {});
+  /// The caller's memory, which must outlive every copy of this buffer.
+  static Buffer view(void* data, Index bytes, Device device = {});
+
+  std::byte* data() const noexcept { return data_.get(); }
+  Index bytes() const noexcept { return bytes_; }
+  Device device() const noexcept { return device_; }
+
+ private:
+  std::shared_ptr<std::byte> data_;
+  Index bytes_ = 0;
+  Device device_;
+};
+
+}  // namespace tartan

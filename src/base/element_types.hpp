@@ -1,0 +1,12 @@
+#pragma once
+
+#include <cstdint>
+
+/// Expands `X` once for every element type that tensors have, to instantiate a template in the one file that holds its body.
+#define TARTAN_FOR_EACH_ELEMENT_TYPE(X) X(float) X(double) X(std::int32_t) X(std::int64_t)
+
+/// The same for the types that are differentiated.
+#define TARTAN_FOR_EACH_FLOATING_TYPE(X) X(float) X(double)
+
+/// The same for the types that ids may have.
+#define TARTAN_FOR_EACH_ID_TYPE(X) X(std::int32_t) X(std::int64_t)
