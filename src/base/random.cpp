@@ -8,6 +8,8 @@
 namespace tartan {
 namespace {
 
+__extension__ using Wide = unsigned __int128;
+
 std::uint64_t join(std::uint32_t low, std::uint32_t high) { return (std::uint64_t{high} << 32) | low; }
 
 /// The upper 53 bits as a number of [0, 1).
@@ -52,7 +54,7 @@ double RandomStream::normal(Index index) const {
 Index RandomStream::below(Index index, Index bound) const {
   require(bound >= 1, "a random number below {} was asked for", bound);
   const auto b = bits(index);
-  const auto product = static_cast<unsigned __int128>(join(b[0], b[1])) * static_cast<std::uint64_t>(bound);
+  const auto product = static_cast<Wide>(join(b[0], b[1])) * static_cast<std::uint64_t>(bound);
   return static_cast<Index>(product >> 64);
 }
 

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <tartan/partition/grid.hpp>
+#include <tartan/partition/partition.hpp>
+
+namespace tartan {
+
+/// A grid whose positions are the ranks of a partition, with one communicator per axis, made at construction. Copies
+/// share them and never communicate.
+class CartesianTopology {
+ public:
+  CartesianTopology() = default;
+  /// Collective over partition.root(). Throws Error unless the product of `shape` is partition.size().
+  CartesianTopology(const Partition& partition, const Shape& shape);
+
+  const Grid& grid() const;
+  const Partition& partition() const;
+  const Communicator& root() const { return partition().root(); }
+  /// The active ranks, in row-major order of the grid; null on the others.
+  const Communicator& communicator() const { return partition().communicator(); }
+  bool active() const { return partition().active(); }
+  /// This rank's position in the grid, or -1 where it is inactive.
+  int rank() const { return partition().rank(); }
+  int size() const { return partition().size(); }
+  /// This rank's coordinates; throws Error on an inactive rank.
+  std::vector<int> coordinates() const;
+
+  /// The ranks that differ from this one only on `axis`, in order of that coordinate; null on inactive ranks.
+  const Communicator& axis(int axis) const;
+  /// Collective over root(). The sub-grid of `axes` through this rank, as a topology whose root is its own ranks: each
+  /// such group of ranks gets its own. DistDL's create_cartesian_subtopology_partition. Inactive ranks get an inactive
+  /// one.
+  CartesianTopology along(std::span<const int> axes) const;
+  CartesianTopology along(std::initializer_list<int> axes) const { return along(std::span(axes.begin(), axes.size())); }
+  /// The position `steps` further along `axis`: none beyond the ends, unless `periodic`. Throws Error on an inactive
+  /// rank.
+  std::optional<int> neighbour(int axis, int steps, bool periodic = false) const;
+
+  /// Equal partitions and equal grids.
+  friend bool operator==(const CartesianTopology& a, const CartesianTopology& b);
+
+ private:
+  struct State;
+  std::shared_ptr<const State> state_;
+};
+
+}  // namespace tartan
