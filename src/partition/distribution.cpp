@@ -40,7 +40,7 @@ Distribution::Distribution(Grid grid, Shape shape, Placements placements, Distri
     require(0 <= axis && axis < grid_.axes() && placement(axis).is_shard(),
             "block extents were given for axis {}, which shards nothing: {}", axis, tartan::to_string(placements_));
     const int dim = placement(axis).dim();
-    require(std::ranges::count(placements_, placement(axis)) == 1,
+    require(axes_of(dim).size() <= 1,
             "block extents were given for axis {}, but another axis shards dimension {} too: {}", axis, dim,
             tartan::to_string(placements_));
     auto blocks = Decomposition::from_extents(extents);
@@ -81,6 +81,7 @@ std::vector<int> Distribution::axes_of(int dim) const {
 }
 
 bool Distribution::holds(int position) const {
+  if (position < 0) return false;
   for (int axis = 0; axis < grid_.axes(); ++axis) {
     if (placement(axis).is_root() && grid_.coordinate(position, axis) != 0) return false;
   }
@@ -104,10 +105,7 @@ Box Distribution::box(int position) const {
   return holds(position) ? block(position) : Box(std::vector<Interval>(static_cast<std::size_t>(shape_.dimensions())));
 }
 
-Shape Distribution::local_shape(int position) const {
-  if (!holds(position)) return Shape(std::vector<Index>(std::max<std::size_t>(shape_.extents().size(), 1), 0));
-  return block(position).shape();
-}
+Shape Distribution::local_shape(int position) const { return box(position).shape(); }
 
 int Distribution::owner(std::span<const Index> index) const {
   int position = 0;

@@ -82,7 +82,7 @@ Partition Partition::subset(std::span<const int> positions) const {
 }
 
 Partition Partition::unite(const Partition& other) const {
-  require(same_ranks(root(), other.root()), "two partitions without a common root cannot be united");
+  require(shares_root_with(other), "two partitions without a common root cannot be united");
   auto all = ranks();
   for (const int rank : other.ranks()) {
     if (std::ranges::find(all, rank) == all.end()) all.push_back(rank);
@@ -90,6 +90,8 @@ Partition Partition::unite(const Partition& other) const {
   auto communicator = communicator_of(root(), all);
   return {root(), std::move(all), std::move(communicator)};
 }
+
+bool Partition::shares_root_with(const Partition& other) const { return same_ranks(root(), other.root()); }
 
 CartesianTopology Partition::cartesian(const Shape& shape) const { return {*this, shape}; }
 

@@ -58,13 +58,13 @@ class Distribution {
 
   /// The axes of extent above 1 that shard `dim`, outermost first.
   std::vector<int> axes_of(int dim) const;
-  /// True where coordinate 0 on every Root axis.
+  /// True where coordinate 0 on every Root axis. Position -1, an inactive rank, holds nothing.
   bool holds(int position) const;
   /// What the Shard axes cut out for `position`, whether or not it holds data.
   Box block(int position) const;
-  /// What `position` holds: block(position), or a box of empty intervals.
+  /// What `position` holds: block(position), or a box of empty intervals (one of them for a 0-d tensor).
   Box box(int position) const;
-  /// The shape of what `position` holds: all extents 0 (shape (0) for a 0-d tensor) where it holds nothing.
+  /// The shape of box(position): all extents 0 (shape (0) for a 0-d tensor) where it holds nothing.
   Shape local_shape(int position) const;
   /// The lowest position that holds a copy, or the first term, of the element `index`.
   int owner(std::span<const Index> index) const;

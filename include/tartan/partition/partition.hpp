@@ -50,6 +50,8 @@ class Partition {
   /// Collective over root(). The ranks as a grid, row-major; throws Error unless the product of `shape` is size().
   CartesianTopology cartesian(const Shape& shape) const;
 
+  /// True where both descend from the same ranks in the same order.
+  bool shares_root_with(const Partition& other) const;
   /// The same root and the same ranks in the same order.
   friend bool operator==(const Partition& a, const Partition& b);
 

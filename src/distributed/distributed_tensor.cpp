@@ -1,0 +1,182 @@
+#include <tartan/distributed/distributed_tensor.hpp>
+
+#include <algorithm>
+#include <array>
+
+#include <tartan/comm/agreement.hpp>
+#include <tartan/distributed/redistribution.hpp>
+
+#include "base/element_types.hpp"
+#include "base/fail.hpp"
+
+namespace tartan {
+namespace {
+
+/// FNV-1a over the bytes, in 63 bits.
+template <class T>
+std::int64_t hash_of(std::span<const T> values) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const auto byte : std::as_bytes(values)) hash = (hash ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3;
+  return static_cast<std::int64_t>(hash >> 1);
+}
+
+Placements everywhere(const Distribution& distribution, Placement placement) {
+  return Placements(distribution.placements().size(), placement);
+}
+
+void require_shape(const Shape& shape, const Shape& expected, const Distribution& distribution) {
+  require(shape == expected, "a tensor of the shape {} was given where {} is needed for {}", shape.to_string(),
+          expected.to_string(), distribution.to_string());
+}
+
+/// `tensor`, or a copy of it where it lies in the memory of `other`.
+template <class T>
+DistributedTensor<T> apart_from(const DistributedTensor<T>& tensor, const Tensor<T>& other) {
+  return tensor.local().elements() > 0 && tensor.local().data() == other.data() ? tensor.clone() : tensor;
+}
+
+}  // namespace
+
+template <class T>
+DistributedTensor<T>::DistributedTensor(Distribution distribution) : distribution_(std::move(distribution)) {
+  local_ = Tensor<T>(distribution_.local_shape(topology().rank()));
+  state_ = std::make_shared<State>();
+}
+
+template <class T>
+DistributedTensor<T> DistributedTensor<T>::constant(Distribution distribution, T value) {
+  const bool sum = distribution.any(Placement::Kind::partial);
+  if (sum && value != T{}) return from_function(std::move(distribution), [=](auto) { return value; });
+  DistributedTensor result(std::move(distribution));
+  result.local_.fill(sum ? additive_identity<T>() : value);
+  return result;
+}
+
+template <class T>
+DistributedTensor<T> DistributedTensor<T>::from_local(Distribution distribution, Tensor<T> local, LocalCheck check) {
+  const auto& topology = distribution.topology();
+  if (check != LocalCheck::none && topology.active()) {
+    collectively(topology.communicator(),
+                 [&] { require_shape(local.shape(), distribution.local_shape(topology.rank()), distribution); });
+  }
+  DistributedTensor result;
+  result.distribution_ = std::move(distribution);
+  result.local_ = std::move(local);
+  result.state_ = std::make_shared<State>();
+  if (check == LocalCheck::replicas && result.topology().active()) {
+    const auto& d = result.distribution_;
+    const auto hash = hash_of(std::as_const(result.local_).span());
+    bool equal = true;
+    for (int axis = 0; axis < d.grid().axes(); ++axis) {
+      if (!d.placement(axis).is_replicate() || d.grid().extent(axis) == 1) continue;
+      std::array<std::int64_t, 2> bounds{hash, -hash};
+      d.topology().axis(axis).all_reduce(std::span<const std::int64_t>(bounds), std::span<std::int64_t>(bounds),
+                                         Reduction::max);
+      equal = equal && bounds[0] == -bounds[1];
+    }
+    collectively(d.topology().communicator(),
+                 [&] { require(equal, "the copies of a tensor differ along a Replicate axis of {}", d.to_string()); });
+  }
+  return result;
+}
+
+template <class T>
+DistributedTensor<T> DistributedTensor<T>::from_root(Distribution distribution, const Tensor<T>& full) {
+  const auto& topology = distribution.topology();
+  const auto source = distribution.with(everywhere(distribution, Root{}), {});
+  const bool mine = source.holds(topology.rank());
+  if (topology.active()) {
+    collectively(topology.communicator(), [&] {
+      if (mine) require_shape(full.shape(), distribution.shape(), distribution);
+    });
+  }
+  const auto held = mine ? full : Tensor<T>(source.local_shape(topology.rank()));
+  return apart_from(redistribute(from_local(source, held, LocalCheck::none), distribution), full);
+}
+
+template <class T>
+DistributedTensor<T> DistributedTensor<T>::from_replicated(Distribution distribution, const Tensor<T>& full) {
+  const auto& topology = distribution.topology();
+  if (topology.active()) {
+    collectively(topology.communicator(), [&] { require_shape(full.shape(), distribution.shape(), distribution); });
+  }
+  const auto source = distribution.with(everywhere(distribution, Replicate{}), {});
+  const auto held = topology.active() ? full : Tensor<T>(source.local_shape(-1));
+  return apart_from(redistribute(from_local(source, held, LocalCheck::none), distribution), full);
+}
+
+template <class T>
+Box DistributedTensor<T>::box() const {
+  return distribution_.box(topology().rank());
+}
+
+template <class T>
+bool DistributedTensor<T>::holds() const {
+  return distribution_.holds(topology().rank());
+}
+
+template <class T>
+const Tensor<T>& DistributedTensor<T>::local() const {
+  require_state();
+  return local_;
+}
+
+template <class T>
+Tensor<T> DistributedTensor<T>::full_tensor() const {
+  require_state();
+  return apart_from(redistribute(*this, distribution_.with(everywhere(distribution_, Replicate{}), {})), local_)
+      .local();
+}
+
+template <class T>
+Tensor<T> DistributedTensor<T>::to_root() const {
+  require_state();
+  return apart_from(redistribute(*this, distribution_.with(everywhere(distribution_, Root{}), {})), local_).local();
+}
+
+template <class T>
+DistributedTensor<T> DistributedTensor<T>::clone() const {
+  require_state();
+  return from_local(distribution_, local_.clone(), LocalCheck::none);
+}
+
+template <class T>
+DistributedTensor<T> DistributedTensor<T>::viewed_as(Distribution distribution) const {
+  require_state();
+  const auto shape = distribution.local_shape(distribution.topology().rank());
+  require(distribution.topology() == topology() && shape.elements() == local_.elements(),
+          "a tensor placed as {} cannot be viewed as {}", distribution_.to_string(), distribution.to_string());
+  DistributedTensor result;
+  result.local_ = local_.reshaped(shape);
+  result.distribution_ = std::move(distribution);
+  result.state_ = state_;
+  return result;
+}
+
+template <class T>
+std::optional<std::pair<T, T>> DistributedTensor<T>::local_range() const {
+  if (local().elements() == 0) return std::nullopt;
+  const auto [least, greatest] = std::ranges::minmax(local().span());
+  return std::pair(least, greatest);
+}
+
+template <class T>
+bool DistributedTensor<T>::is_checked(Index bound) const noexcept {
+  return state_ && state_->checked == std::pair(state_->version, bound);
+}
+
+template <class T>
+void DistributedTensor<T>::set_checked(Index bound) const noexcept {
+  if (state_) state_->checked = std::pair(state_->version, bound);
+}
+
+template <class T>
+void DistributedTensor<T>::require_state() const {
+  require(state_ != nullptr, "an empty tensor is used");
+}
+
+#define INSTANTIATE(T) template class DistributedTensor<T>;
+TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace tartan

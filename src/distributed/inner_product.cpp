@@ -1,0 +1,67 @@
+#include <tartan/distributed/inner_product.hpp>
+
+#include <cmath>
+#include <span>
+
+#include <tartan/distributed/redistribution.hpp>
+
+#include "base/element_types.hpp"
+#include "base/fail.hpp"
+
+namespace tartan {
+namespace {
+
+template <class T>
+double local_product(const Tensor<T>& a, const Tensor<T>& b) {
+  double sum = 0;
+  for (Index i = 0; i < a.elements(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return sum;
+}
+
+double sum_over_ranks(const CartesianTopology& topology, double mine) {
+  if (topology.active()) {
+    topology.communicator().all_reduce(std::span<const double>(&mine, 1), std::span<double>(&mine, 1));
+  }
+  return mine;
+}
+
+/// `x` where every logical element lies on exactly one rank of those with coordinate 0 on the Replicate axes.
+template <class T>
+DistributedTensor<T> without_terms(const DistributedTensor<T>& x) {
+  return redistribute(x, x.distribution().gradient());
+}
+
+}  // namespace
+
+template <class T>
+double pairing(const DistributedTensor<T>& x, const DistributedTensor<T>& y) {
+  require(y.distribution() == x.distribution().dual(), "a tensor placed as {} is paired with one placed as {}, not {}",
+          x.distribution().to_string(), x.distribution().dual().to_string(), y.distribution().to_string());
+  return sum_over_ranks(x.topology(), local_product(x.local(), y.local()));
+}
+
+template <class T>
+double inner(const DistributedTensor<T>& x, const DistributedTensor<T>& y) {
+  const auto a = without_terms(x);
+  const auto b = redistribute(y, a.distribution());
+  const auto& d = a.distribution();
+  bool counts = a.topology().active();
+  for (int axis = 0; counts && axis < d.grid().axes(); ++axis) {
+    counts = !d.placement(axis).is_replicate() || d.grid().coordinate(a.topology().rank(), axis) == 0;
+  }
+  return sum_over_ranks(a.topology(), counts ? local_product(a.local(), b.local()) : 0.0);
+}
+
+template <class T>
+double norm(const DistributedTensor<T>& x) {
+  return std::sqrt(inner(x, x));
+}
+
+#define INSTANTIATE(T)                                                               \
+  template double pairing(const DistributedTensor<T>&, const DistributedTensor<T>&); \
+  template double inner(const DistributedTensor<T>&, const DistributedTensor<T>&);   \
+  template double norm(const DistributedTensor<T>&);
+TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace tartan

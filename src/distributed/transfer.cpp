@@ -1,0 +1,188 @@
+#include "distributed/transfer.hpp"
+
+#include <algorithm>
+
+#include <tartan/tensor/tensor.hpp>
+
+#include "base/element_types.hpp"
+#include "tensor/boxes.hpp"
+
+namespace tartan {
+namespace {
+
+/// The position of a rank of the root in the topology of `distribution`, or -1.
+int position_of(const Distribution& distribution, int root_rank) {
+  const auto& ranks = distribution.topology().partition().ranks();
+  const auto found = std::ranges::find(ranks, root_rank);
+  return found == ranks.end() ? -1 : static_cast<int>(found - ranks.begin());
+}
+
+int root_rank_of(const Distribution& distribution, int position) {
+  return distribution.topology().partition().ranks()[static_cast<std::size_t>(position)];
+}
+
+/// The ranks of the root whose positions differ from `position` only on axes placed as `kind`, sorted.
+std::vector<int> family(const Distribution& distribution, int position, Placement::Kind kind) {
+  std::vector<int> positions{position};
+  const auto& grid = distribution.grid();
+  for (int axis = 0; axis < grid.axes(); ++axis) {
+    if (distribution.placement(axis).kind() != kind) continue;
+    std::vector<int> more;
+    for (const int p : positions) {
+      for (int coordinate = 0; coordinate < grid.extent(axis); ++coordinate)
+        more.push_back(grid.moved(p, axis, coordinate));
+    }
+    positions = std::move(more);
+  }
+  for (int& p : positions) p = root_rank_of(distribution, p);
+  std::ranges::sort(positions);
+  return positions;
+}
+
+/// True for one position of each family().
+bool represents(const Distribution& distribution, int position, Placement::Kind kind) {
+  for (int axis = 0; axis < distribution.grid().axes(); ++axis) {
+    if (distribution.placement(axis).kind() == kind && distribution.grid().coordinate(position, axis) != 0)
+      return false;
+  }
+  return distribution.holds(position);
+}
+
+struct Pair {
+  int sender;
+  int receiver;
+};
+
+/// Of the ranks that hold a source term and those of a target copy (both sorted): the lowest in both, else the lowest
+/// of each.
+Pair choose(const std::vector<int>& senders, const std::vector<int>& receivers) {
+  for (const int rank : senders) {
+    if (std::ranges::binary_search(receivers, rank)) return {rank, rank};
+  }
+  return {senders.front(), receivers.front()};
+}
+
+Index largest_block(const Distribution& distribution) {
+  Index largest = 0;
+  for (int p = 0; p < distribution.grid().size(); ++p) largest = std::max(largest, distribution.block(p).elements());
+  return largest;
+}
+
+bool several(const Distribution& distribution, Placement::Kind kind) {
+  for (int axis = 0; axis < distribution.grid().axes(); ++axis) {
+    if (distribution.placement(axis).kind() == kind && distribution.grid().extent(axis) > 1) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::vector<Transfer::Item> Transfer::sends(const Distribution& from, const Distribution& to, int root_rank) {
+  const int mine = position_of(from, root_rank);
+  if (mine < 0 || !from.holds(mine)) return {};
+  const auto senders = family(from, mine, Placement::Kind::replicate);
+  const Box block = from.block(mine);
+  std::vector<Item> items;
+  for (int target = 0; target < to.grid().size(); ++target) {
+    if (!represents(to, target, Placement::Kind::partial)) continue;
+    Box box = intersect(block, to.block(target));
+    if (box.empty()) continue;
+    const auto [sender, receiver] = choose(senders, family(to, target, Placement::Kind::partial));
+    if (sender == root_rank) items.push_back({receiver, std::move(box)});
+  }
+  std::ranges::sort(items, {}, &Item::peer);
+  return items;
+}
+
+std::vector<Transfer::Item> Transfer::receives(const Distribution& from, const Distribution& to, int root_rank) {
+  const int mine = position_of(to, root_rank);
+  if (mine < 0 || !to.holds(mine)) return {};
+  const auto receivers = family(to, mine, Placement::Kind::partial);
+  const Box block = to.block(mine);
+  std::vector<Item> items;
+  for (int source = 0; source < from.grid().size(); ++source) {
+    if (!represents(from, source, Placement::Kind::replicate)) continue;
+    Box box = intersect(from.block(source), block);
+    if (box.empty()) continue;
+    const auto [sender, receiver] = choose(family(from, source, Placement::Kind::replicate), receivers);
+    if (receiver == root_rank) items.push_back({sender, std::move(box)});
+  }
+  std::ranges::sort(items, {}, &Item::peer);
+  return items;
+}
+
+Transfer::Transfer(const Distribution& from, const Distribution& to)
+    : root_{from.topology().root()},
+      before_{from.box(from.topology().rank())},
+      after_{to.box(to.topology().rank())},
+      many_terms_{several(from, Placement::Kind::partial)},
+      many_sources_{several(to, Placement::Kind::replicate)} {
+  const int me = root_.rank();
+  sends_ = sends(from, to, me);
+  receives_ = receives(from, to, me);
+  largest_ = std::min(largest_block(from), largest_block(to));
+}
+
+Transfer Transfer::adjoint() const {
+  Transfer result = *this;
+  std::swap(result.before_, result.after_);
+  std::swap(result.sends_, result.receives_);
+  std::swap(result.many_terms_, result.many_sources_);
+  return result;
+}
+
+template <class T>
+void Transfer::apply(const T* in, T* out) const {
+  const int me = root_.rank();
+  const auto elements = [me](const std::vector<Item>& items) {
+    Index sum = 0;
+    for (const auto& item : items) sum += item.peer == me ? 0 : item.box.elements();
+    return sum;
+  };
+  std::vector<Index> send_counts(static_cast<std::size_t>(root_.size()));
+  std::vector<Index> receive_counts(send_counts.size());
+  Tensor<T> sent(Shape{elements(sends_)});
+  Tensor<T> received(Shape{elements(receives_)});
+
+  T* packed = sent.data();
+  for (const auto& item : sends_) {
+    if (item.peer == me) continue;
+    copy_box(in, before_, packed, item.box, item.box);
+    send_counts[static_cast<std::size_t>(item.peer)] = item.box.elements();
+    packed += item.box.elements();
+  }
+  for (const auto& item : receives_) {
+    if (item.peer != me) receive_counts[static_cast<std::size_t>(item.peer)] = item.box.elements();
+  }
+  root_.all_to_all(std::as_const(sent).span(), send_counts, received.span(), receive_counts, largest_);
+
+  Index covered = 0;
+  for (const auto& item : receives_) covered += item.box.elements();
+  if (many_terms_ || covered < after_.elements()) std::fill_n(out, after_.elements(), additive_identity<T>());
+  const T* next = received.data();
+  for (const auto& item : receives_) {
+    const bool local = item.peer == me;
+    const T* source = local ? in : next;
+    const Box& source_box = local ? before_ : item.box;
+    if (many_terms_) {
+      add_box(source, source_box, out, after_, item.box);
+    } else {
+      copy_box(source, source_box, out, after_, item.box);
+    }
+    if (!local) next += item.box.elements();
+  }
+}
+
+Index Transfer::elements_sent(const Distribution& from, const Distribution& to) {
+  Index sum = 0;
+  for (const int rank : from.topology().partition().ranks()) {
+    for (const auto& item : sends(from, to, rank)) sum += item.peer == rank ? 0 : item.box.elements();
+  }
+  return sum;
+}
+
+#define INSTANTIATE(T) template void Transfer::apply<T>(const T*, T*) const;
+TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace tartan
