@@ -1,0 +1,17 @@
+# The installed tree and its use by other projects: ctest -L package.
+
+function(tartan_package_test step)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "SETS_UP;REQUIRES" "")
+  add_test(NAME package.${step}
+    COMMAND tests/consumer/check ${step} ${PROJECT_BINARY_DIR}/package ${PROJECT_BINARY_DIR} ${CMAKE_CXX_COMPILER}
+      "${CMAKE_CXX_FLAGS} $<$<CONFIG:Debug>:${CMAKE_CXX_FLAGS_DEBUG}>"
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(package.${step} PROPERTIES
+    LABELS package PROCESSORS 2 TIMEOUT 600 FIXTURES_SETUP "${arg_SETS_UP}" FIXTURES_REQUIRED "${arg_REQUIRES}")
+endfunction()
+
+tartan_package_test(install SETS_UP installed)
+tartan_package_test(find_package REQUIRES installed)
+tartan_package_test(pkg_config REQUIRES installed)
+tartan_package_test(add_subdirectory SETS_UP installed_shared)
+tartan_package_test(shared REQUIRES installed_shared)

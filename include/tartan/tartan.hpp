@@ -1,0 +1,31 @@
+#pragma once
+
+// All of Tartan, floor by floor.
+
+#include <tartan/base/box.hpp>
+#include <tartan/base/decomposition.hpp>
+#include <tartan/base/error.hpp>
+#include <tartan/base/index.hpp>
+#include <tartan/base/random.hpp>
+#include <tartan/base/shape.hpp>
+
+#include <tartan/tensor/buffer.hpp>
+#include <tartan/tensor/device.hpp>
+#include <tartan/tensor/tensor.hpp>
+
+#include <tartan/comm/agreement.hpp>
+#include <tartan/comm/communicator.hpp>
+#include <tartan/comm/environment.hpp>
+#include <tartan/comm/recorder.hpp>
+
+#include <tartan/partition/cartesian_topology.hpp>
+#include <tartan/partition/distribution.hpp>
+#include <tartan/partition/grid.hpp>
+#include <tartan/partition/partition.hpp>
+#include <tartan/partition/placement.hpp>
+#include <tartan/partition/run.hpp>
+
+#include <tartan/distributed/distributed_tensor.hpp>
+#include <tartan/distributed/redistribution.hpp>
+
+#include <tartan/version.hpp>
