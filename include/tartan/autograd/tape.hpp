@@ -1,0 +1,79 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <tartan/autograd/variable.hpp>
+
+namespace tartan {
+
+/// Records the operations of this thread from its construction to its destruction (or to backward()), and replays
+/// their backward rules in strict reverse. All ranks, active or not, record the same list. Without a tape nothing is
+/// recorded. Tapes nest: operations go to the innermost.
+class GradientTape {
+ public:
+  GradientTape();
+  ~GradientTape();
+  GradientTape(const GradientTape&) = delete;
+  GradientTape& operator=(const GradientTape&) = delete;
+
+  /// Collective over the topologies of what was recorded. Adds the gradient of `loss`, a 0-d variable, to every
+  /// parameter that it depends on, in the parameter's own placement (Replicate for Partial ones). Ends the recording; a
+  /// tape is replayed once. Throws Error where the loss is not 0-d, was not recorded here, or a tensor that a rule
+  /// needs was modified since.
+  template <class T>
+  void backward(const Variable<T>& loss);
+
+  /// The innermost tape of this thread, or null.
+  static GradientTape* active() noexcept;
+  /// For operations: adds a backward rule. `name` appears in errors.
+  void record(std::string name, std::function<void()> rule);
+  /// The tape whose rules run on this thread now, or null.
+  static GradientTape* replaying() noexcept;
+  /// For parameters: `end(keep)` is called once after the last rule, with `keep` false where the pass failed.
+  void reached(const void* parameter, std::function<void(bool keep)> end);
+
+ private:
+  struct Entry {
+    std::string name;
+    std::function<void()> rule;
+  };
+  struct Reached {
+    const void* parameter;
+    std::function<void(bool)> end;
+  };
+
+  void replay();
+
+  std::vector<Entry> entries_;
+  std::vector<Reached> reached_;
+  GradientTape* outer_;
+  bool replayed_ = false;
+};
+
+/// A tensor that a backward rule needs as it was: get() throws Error where it was modified since.
+template <class T>
+class Saved {
+ public:
+  explicit Saved(DistributedTensor<T> tensor) : tensor_(std::move(tensor)), version_{tensor_.version()} {}
+  const DistributedTensor<T>& get() const {
+    if (tensor_.version() != version_) {
+      throw Error("a tensor of " + tensor_.distribution().to_string() +
+                  " was modified between the operation that used it and the backward pass that needs it");
+    }
+    return tensor_;
+  }
+
+ private:
+  DistributedTensor<T> tensor_;
+  std::uint64_t version_;
+};
+
+/// For operations: true where a tape records and any of the variables needs a gradient.
+template <class... Variables>
+bool records(const Variables&... inputs) {
+  return GradientTape::active() != nullptr && (inputs.requires_gradient() || ...);
+}
+
+}  // namespace tartan

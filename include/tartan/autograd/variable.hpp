@@ -1,0 +1,90 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include <tartan/distributed/distributed_tensor.hpp>
+#include <tartan/distributed/row_sparse.hpp>
+
+namespace tartan {
+
+/// A gradient is a logical tensor of its variable's shape, dense or with few rows, in whatever placement was cheapest.
+template <class T>
+using Gradient = std::variant<DistributedTensor<T>, RowSparse<T>>;
+
+/// A distributed tensor that gradients may flow to. Copies are the same variable. Every rank of the topology's root has
+/// it and uses it in the same program order.
+template <class T>
+class Variable {
+ public:
+  using value_type = T;
+
+  /// No variable.
+  Variable() = default;
+  /// A constant: no gradient flows to it.
+  Variable(DistributedTensor<T> value) : Variable(std::move(value), false, {}) {}
+  /// A parameter: a variable with a name whose gradient is kept until clear_gradient().
+  static Variable parameter(std::string name, DistributedTensor<T> value) {
+    return Variable(std::move(value), true, std::move(name));
+  }
+  /// The result of an operation, for who writes one: gradients flow through it where `requires_gradient`.
+  static Variable result(DistributedTensor<T> value, bool requires_gradient) {
+    return Variable(std::move(value), requires_gradient, {});
+  }
+
+  bool is_null() const noexcept { return node_ == nullptr; }
+  const DistributedTensor<T>& value() const;
+  const Distribution& distribution() const { return value().distribution(); }
+  const Shape& shape() const { return value().shape(); }
+  const CartesianTopology& topology() const { return value().topology(); }
+  /// Writes to the value: every rank calls it. See DistributedTensor::modify.
+  template <class F>
+  void modify(F&& write) {
+    (void)value();
+    node_->value.modify(std::forward<F>(write));
+  }
+
+  /// The parameter's name; empty for others.
+  const std::string& name() const;
+  bool is_parameter() const { return !name().empty(); }
+  bool requires_gradient() const;
+
+  /// What the backward passes since clear_gradient() left, in distribution().gradient(). For parameters.
+  bool has_gradient() const;
+  const Gradient<T>& gradient() const;
+  /// The same, dense.
+  DistributedTensor<T> dense_gradient() const;
+  void clear_gradient();
+
+  /// For operations: adds a contribution to the gradient of the pass that runs; nothing where no gradient is required.
+  /// Does not communicate. Contributions are added in one placement: where two differ on an axis, both become Partial
+  /// there.
+  void contribute(Gradient<T> contribution) const;
+  /// For operations: ends the sum of this pass's contributions and gives it in distribution().gradient(), or nothing
+  /// where none came. Collective where a move is needed.
+  std::optional<DistributedTensor<T>> take_contributions() const;
+
+ private:
+  struct Node {
+    DistributedTensor<T> value;
+    bool requires_gradient = false;
+    std::string name = {};
+    std::optional<Gradient<T>> pending = {};   ///< of the pass that runs
+    std::optional<Gradient<T>> gradient = {};  ///< of the passes before
+  };
+
+  Variable(DistributedTensor<T> value, bool requires_gradient, std::string name)
+      : node_(std::make_shared<Node>(Node{std::move(value), requires_gradient, std::move(name)})) {}
+
+  /// Brings the pass's contributions to the parameter's own placement and adds them to its gradient.
+  void keep_contributions() const;
+
+  std::shared_ptr<Node> node_;
+};
+
+extern template class Variable<float>;
+extern template class Variable<double>;
+
+}  // namespace tartan

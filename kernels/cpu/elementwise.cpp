@@ -1,0 +1,37 @@
+#include "kernels/elementwise.hpp"
+
+#include "base/element_types.hpp"
+
+namespace tartan::kernels {
+
+template <class T>
+void add(Cpu, const T* a, const T* b, Index n, T* out) {
+  for (Index i = 0; i < n; ++i) out[i] = a[i] + b[i];
+}
+
+template <class T>
+void multiply(Cpu, const T* a, const T* b, Index n, T* out) {
+  for (Index i = 0; i < n; ++i) out[i] = a[i] * b[i];
+}
+
+template <class T>
+void scale(Cpu, const T* a, T factor, Index n, T* out) {
+  for (Index i = 0; i < n; ++i) out[i] = factor * a[i];
+}
+
+template <class T>
+double sum(Cpu, const T* a, Index n) {
+  double result = 0;
+  for (Index i = 0; i < n; ++i) result += static_cast<double>(a[i]);
+  return result;
+}
+
+#define INSTANTIATE(T)                                        \
+  template void add(Cpu, const T*, const T*, Index, T*);      \
+  template void multiply(Cpu, const T*, const T*, Index, T*); \
+  template void scale(Cpu, const T*, T, Index, T*);           \
+  template double sum(Cpu, const T*, Index);
+TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace tartan::kernels

@@ -1,0 +1,83 @@
+#include <tartan/autograd/tape.hpp>
+
+#include <algorithm>
+
+#include <tartan/comm/recorder.hpp>
+
+#include "base/element_types.hpp"
+#include "base/fail.hpp"
+
+namespace tartan {
+namespace {
+
+thread_local GradientTape* innermost = nullptr;
+thread_local GradientTape* in_replay = nullptr;
+
+}  // namespace
+
+GradientTape::GradientTape() : outer_{innermost} { innermost = this; }
+
+GradientTape::~GradientTape() {
+  if (innermost == this) innermost = outer_;
+}
+
+GradientTape* GradientTape::active() noexcept { return innermost; }
+
+GradientTape* GradientTape::replaying() noexcept { return in_replay; }
+
+void GradientTape::record(std::string name, std::function<void()> rule) {
+  entries_.push_back({std::move(name), std::move(rule)});
+}
+
+void GradientTape::reached(const void* parameter, std::function<void(bool)> end) {
+  if (std::ranges::find(reached_, parameter, &Reached::parameter) == reached_.end()) {
+    reached_.push_back({parameter, std::move(end)});
+  }
+}
+
+void GradientTape::replay() {
+  const BackwardScope backward;
+  for (; !entries_.empty(); entries_.pop_back()) {
+    try {
+      entries_.back().rule();
+    } catch (const RemoteError&) {
+      throw;
+    } catch (const MpiError&) {
+      throw;
+    } catch (const Error& error) {
+      fail("in the backward pass of {}: {}", entries_.back().name, error.what());
+    }
+  }
+}
+
+template <class T>
+void GradientTape::backward(const Variable<T>& loss) {
+  require(!replayed_, "a tape is replayed once");
+  require(innermost == this, "a tape is replayed while another one inside it still records");
+  require(loss.shape().dimensions() == 0, "backward needs a loss without dimensions, not {}",
+          loss.distribution().to_string());
+  require(loss.requires_gradient(), "backward was asked of a loss that depends on no parameter recorded on this tape");
+  replayed_ = true;
+  innermost = outer_;
+  in_replay = this;
+  const auto end = [this](bool keep) {
+    for (const auto& parameter : reached_) parameter.end(keep);
+    reached_.clear();
+    in_replay = nullptr;
+  };
+  try {
+    loss.contribute(DistributedTensor<T>::constant(loss.distribution().gradient(), T{1}));
+    replay();
+    const BackwardScope backward;
+    end(true);
+  } catch (...) {
+    end(false);
+    throw;
+  }
+}
+
+#define INSTANTIATE(T) template void GradientTape::backward(const Variable<T>&);
+TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace tartan

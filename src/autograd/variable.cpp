@@ -1,0 +1,139 @@
+#include <tartan/autograd/variable.hpp>
+
+#include <tartan/autograd/tape.hpp>
+#include <tartan/distributed/redistribution.hpp>
+
+#include "base/element_types.hpp"
+#include "base/fail.hpp"
+
+namespace tartan {
+namespace {
+
+template <class T>
+DistributedTensor<T> dense(const Gradient<T>& gradient) {
+  const auto* sparse = std::get_if<RowSparse<T>>(&gradient);
+  return sparse != nullptr ? sparse->dense() : std::get<DistributedTensor<T>>(gradient);
+}
+
+template <class T>
+const Distribution& distribution_of(const Gradient<T>& gradient) {
+  const auto* sparse = std::get_if<RowSparse<T>>(&gradient);
+  return sparse != nullptr ? sparse->distribution : std::get<DistributedTensor<T>>(gradient).distribution();
+}
+
+/// Two distributions of one tensor in which its terms can be added without moving: their common placements, Partial
+/// where they differ. Every cell into Partial is local.
+Distribution joined(const Distribution& a, const Distribution& b) {
+  auto placements = a.placements();
+  for (std::size_t axis = 0; axis < placements.size(); ++axis) {
+    if (placements[axis] != b.placements()[axis]) placements[axis] = Partial{};
+  }
+  return a.with(std::move(placements));
+}
+
+template <class T>
+Gradient<T> sum(const Gradient<T>& a, const Gradient<T>& b) {
+  const auto* sparse_a = std::get_if<RowSparse<T>>(&a);
+  const auto* sparse_b = std::get_if<RowSparse<T>>(&b);
+  if (sparse_a != nullptr && sparse_b != nullptr && sparse_a->distribution == sparse_b->distribution) {
+    return add(*sparse_a, *sparse_b);
+  }
+  const auto target = joined(distribution_of(a), distribution_of(b));
+  const auto x = redistribute(dense(a), target);
+  const auto y = redistribute(dense(b), target);
+  DistributedTensor<T> result(target);
+  result.modify([&](Tensor<T>& out) {
+    for (Index i = 0; i < out.elements(); ++i) out[i] = x.local()[i] + y.local()[i];
+  });
+  return result;
+}
+
+/// A row-sparse tensor stays so where no axis of more than one rank changes its placement.
+template <class T>
+Gradient<T> moved(const Gradient<T>& gradient, const Distribution& to) {
+  if (const auto* sparse = std::get_if<RowSparse<T>>(&gradient)) {
+    bool stays = true;
+    for (int axis = 0; axis < to.grid().axes(); ++axis) {
+      stays = stays && (to.grid().extent(axis) == 1 || to.placement(axis) == sparse->distribution.placement(axis));
+    }
+    if (stays) return RowSparse<T>{to, sparse->rows, sparse->values};
+  }
+  return redistribute(dense(gradient), to);
+}
+
+}  // namespace
+
+template <class T>
+const DistributedTensor<T>& Variable<T>::value() const {
+  require(node_ != nullptr, "an empty variable is used");
+  return node_->value;
+}
+
+template <class T>
+const std::string& Variable<T>::name() const {
+  static const std::string none;
+  return node_ ? node_->name : none;
+}
+
+template <class T>
+bool Variable<T>::requires_gradient() const {
+  return node_ != nullptr && node_->requires_gradient;
+}
+
+template <class T>
+bool Variable<T>::has_gradient() const {
+  return node_ != nullptr && node_->gradient.has_value();
+}
+
+template <class T>
+const Gradient<T>& Variable<T>::gradient() const {
+  require(has_gradient(),
+          "the variable '{}' has no gradient: no backward pass reached it since the last clear_gradient()", name());
+  return *node_->gradient;
+}
+
+template <class T>
+DistributedTensor<T> Variable<T>::dense_gradient() const {
+  return dense(gradient());
+}
+
+template <class T>
+void Variable<T>::clear_gradient() {
+  if (node_) node_->gradient.reset();
+}
+
+template <class T>
+void Variable<T>::contribute(Gradient<T> contribution) const {
+  if (!requires_gradient()) return;
+  require(distribution_of(contribution).shape() == shape(), "a gradient of the shape {} for a variable of the shape {}",
+          distribution_of(contribution).shape().to_string(), shape().to_string());
+  auto& pending = node_->pending;
+  pending = pending ? sum(*pending, contribution) : std::move(contribution);
+  if (!is_parameter()) return;
+  require(GradientTape::replaying() != nullptr, "a gradient reached '{}' outside of a backward pass", name());
+  GradientTape::replaying()->reached(node_.get(), [self = *this](bool keep) {
+    if (keep) self.keep_contributions();
+    self.node_->pending.reset();
+  });
+}
+
+template <class T>
+std::optional<DistributedTensor<T>> Variable<T>::take_contributions() const {
+  if (node_ == nullptr || !node_->pending) return std::nullopt;
+  auto result = redistribute(dense(*node_->pending), distribution().gradient());
+  node_->pending.reset();
+  return result;
+}
+
+template <class T>
+void Variable<T>::keep_contributions() const {
+  auto mine = moved(*node_->pending, distribution().gradient());
+  auto& kept = node_->gradient;
+  kept = kept ? sum(*kept, mine) : std::move(mine);
+}
+
+#define INSTANTIATE(T) template class Variable<T>;
+TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace tartan

@@ -1,0 +1,169 @@
+#include <tartan/nn/functional.hpp>
+
+#include <exception>
+
+#include <tartan/autograd/tape.hpp>
+#include <tartan/comm/agreement.hpp>
+
+#include "base/element_types.hpp"
+#include "base/fail.hpp"
+#include "kernels/rows.hpp"
+
+namespace tartan::functional {
+namespace {
+
+constexpr kernels::Cpu cpu;
+
+struct Placed {
+  Distribution result;
+  Distribution gradient;
+};
+
+/// The table of embedding(): where result and gradient are, from where weight and ids are.
+Placed placed(const Distribution& ids, const Distribution& weight) {
+  require(weight.shape().dimensions() == 2, "an embedding takes a weight of two dimensions, not {}",
+          weight.to_string());
+  require(ids.topology() == weight.topology(), "an embedding takes ids and weight on one topology, not {} and {}",
+          ids.to_string(), weight.to_string());
+  auto result = ids.placements();
+  auto gradient = weight.placements();
+  for (std::size_t axis = 0; axis < result.size(); ++axis) {
+    const auto w = weight.placements()[axis];
+    const auto i = ids.placements()[axis];
+    const bool fits = (w.is_replicate() && (i.is_shard() || i.is_replicate())) || (w.is_shard() && i.is_replicate()) ||
+                      (w.is_partial() && i.is_replicate()) || (w.is_root() && i.is_root());
+    require(
+        fits,
+        "an embedding does not take ids placed as {} with a weight placed as {}: along axis {}, {} and {} do not meet",
+        ids.to_string(), weight.to_string(), axis, i.to_string(), w.to_string());
+    if (w.is_shard(0) || w.is_partial()) result[axis] = Partial{};
+    if (w.is_shard(1)) result[axis] = Shard{-1};
+    if (w.is_replicate() && i.is_shard()) gradient[axis] = Partial{};
+    if (w.is_partial()) gradient[axis] = Replicate{};
+  }
+  // The dimensions of ids nest as they do there, the columns as they do in the weight.
+  auto options = ids.options();
+  for (auto& [axis, extents] : weight.options().block_extents) {
+    if (weight.placement(axis).is_shard(1)) options.block_extents[axis] = extents;
+  }
+  if (weight.axes_of(1).size() > 1) options.nesting = weight.nesting();
+  return {Distribution(ids.topology(), ids.shape().appended(weight.shape()[1]), std::move(result), std::move(options)),
+          weight.with(std::move(gradient), weight.options())};
+}
+
+template <class I>
+void require_in_range(const DistributedTensor<I>& ids, Index bound) {
+  const auto range = ids.local_range();
+  if (!range || (range->first >= 0 && range->second < bound)) return;
+  const auto local = ids.local().span();
+  Index flat = 0;
+  while (local[static_cast<std::size_t>(flat)] >= 0 && local[static_cast<std::size_t>(flat)] < bound) ++flat;
+  auto position = ids.local().shape().index(flat);
+  const auto box = ids.box();
+  for (int dim = 0; dim < box.dimensions(); ++dim) position[static_cast<std::size_t>(dim)] += box[dim].begin;
+  fail("id {} at position ({}) of the ids on rank {} is out of range: the table has {} rows, so ids are 0 to {}",
+       local[static_cast<std::size_t>(flat)], fmt::join(position, ", "), ids.topology().root().rank(), bound,
+       bound - 1);
+}
+
+/// Agrees on the ids along the axes that shard them; replicated ids are judged alike by every rank that has them.
+template <class I>
+void check_ids(const DistributedTensor<I>& ids, Index bound) {
+  if (ids.is_checked(bound)) return;
+  std::exception_ptr error;
+  try {
+    require_in_range(ids, bound);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  const auto& d = ids.distribution();
+  for (int axis = 0; axis < d.grid().axes(); ++axis) {
+    const auto placement = d.placement(axis);
+    if (placement.is_replicate() || d.grid().extent(axis) == 1 || !ids.topology().active()) continue;
+    try {
+      agree(ids.topology().axis(axis), error);
+    } catch (const MpiError&) {
+      throw;
+    } catch (...) {
+      if (!error) error = std::current_exception();
+    }
+  }
+  if (error) std::rethrow_exception(error);
+  ids.set_checked(bound);
+}
+
+Index padding_row(const std::optional<Index>& padding_idx, Index rows) {
+  if (!padding_idx) return -1;
+  require(-rows <= *padding_idx && *padding_idx < rows, "padding_idx {} is out of range: the table has {} rows",
+          *padding_idx, rows);
+  return *padding_idx < 0 ? *padding_idx + rows : *padding_idx;
+}
+
+template <class T, class U>
+kernels::Matrix<T> matrix(U& local, Index rows, Index columns) {
+  return {local.data(), rows, columns, columns};
+}
+
+/// The rows and columns of the block that this rank has of a (V, D) tensor; none where it has nothing.
+struct Block {
+  Index first_row = 0;
+  Index rows = 0;
+  Index columns = 0;
+
+  explicit Block(const Distribution& distribution) {
+    const auto box = distribution.box(distribution.topology().rank());
+    first_row = box[0].begin;
+    rows = box[0].extent();
+    columns = box[1].extent();
+  }
+};
+
+template <class T, class I>
+RowSparse<T> weight_gradient(const DistributedTensor<I>& ids, const DistributedTensor<T>& upstream,
+                             const Distribution& distribution, Index padding) {
+  const Block block(distribution);
+  const Index hits = ids.local().elements();
+  const auto plan = kernels::plan_rows(cpu, ids.local().data(), hits, block.first_row, block.rows, padding);
+  const auto distinct = static_cast<Index>(plan.rows.size());
+  RowSparse<T> gradient{
+      .distribution = distribution, .rows = plan.rows, .values = Tensor<T>(Shape{distinct, block.columns})};
+  for (Index& row : gradient.rows) row += block.first_row;
+  kernels::fold_rows(cpu, plan, matrix<const T>(upstream.local(), hits, block.columns),
+                     matrix<T>(gradient.values, distinct, block.columns));
+  return gradient;
+}
+
+}  // namespace
+
+template <class T, class I>
+Variable<T> embedding(const DistributedTensor<I>& ids, const Variable<T>& weight, const EmbeddingOptions& options) {
+  const auto where = placed(ids.distribution(), weight.distribution());
+  const Index padding = padding_row(options.padding_idx, weight.shape()[0]);
+  check_ids(ids, weight.shape()[0]);
+
+  const Block block(weight.distribution());
+  DistributedTensor<T> rows(where.result);
+  rows.modify([&](Tensor<T>& out) {
+    kernels::gather_rows(cpu, matrix<const T>(weight.value().local(), block.rows, block.columns), block.first_row,
+                         ids.local().data(), matrix<T>(out, ids.local().elements(), block.columns));
+  });
+  auto result = Variable<T>::result(std::move(rows), records(weight));
+  if (result.requires_gradient()) {
+    GradientTape::active()->record("an embedding", [weight, result, padding, sparse = options.sparse,
+                                                    gradient = where.gradient, saved = Saved(ids)] {
+      const auto upstream = result.take_contributions();
+      if (!upstream) return;
+      auto rows_hit = weight_gradient(saved.get(), *upstream, gradient, padding);
+      weight.contribute(sparse ? Gradient<T>(std::move(rows_hit)) : Gradient<T>(rows_hit.dense()));
+    });
+  }
+  return result;
+}
+
+#define INSTANTIATE(T)                                                                                                 \
+  template Variable<T> embedding(const DistributedTensor<std::int32_t>&, const Variable<T>&, const EmbeddingOptions&); \
+  template Variable<T> embedding(const DistributedTensor<std::int64_t>&, const Variable<T>&, const EmbeddingOptions&);
+TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace tartan::functional
