@@ -26,6 +26,20 @@
 #include <tartan/partition/run.hpp>
 
 #include <tartan/distributed/distributed_tensor.hpp>
+#include <tartan/distributed/inner_product.hpp>
+#include <tartan/distributed/linear_operator.hpp>
 #include <tartan/distributed/redistribution.hpp>
+#include <tartan/distributed/row_sparse.hpp>
+
+#include <tartan/autograd/operations.hpp>
+#include <tartan/autograd/tape.hpp>
+#include <tartan/autograd/variable.hpp>
+
+#include <tartan/nn/embedding.hpp>
+#include <tartan/nn/functional.hpp>
+#include <tartan/nn/initializers.hpp>
+#include <tartan/nn/module.hpp>
+
+#include <tartan/optim/optimizer.hpp>
 
 #include <tartan/version.hpp>

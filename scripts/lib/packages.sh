@@ -1,4 +1,5 @@
 # Debian packages by purpose, and need_packages, which installs those that are missing. To be sourced.
+# openssh-client: Open MPI's mpiexec asks for it even where it starts ranks on this machine only.
 
 build_packages=(cmake g++ gcc ninja-build libc6-dev libfmt-dev libopenmpi-dev openmpi-bin openssh-client)
 example_packages=(libcxxopts-dev libicu-dev)
