@@ -1,0 +1,68 @@
+#include "kernels/losses.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/element_types.hpp"
+#include "kernels/cpu/elementary.hpp"
+#include "kernels/cpu/multiversion.hpp"
+
+namespace tartan::kernels {
+namespace {
+
+constexpr Index lanes = 8;
+
+TARTAN_INLINE double cross_entropy(double x, double y) {
+  return (x < 0 ? 0 : x) - x * y + log1p_unit(exp_negative(std::abs(x)));
+}
+
+template <class T>
+TARTAN_INLINE double sum(const T* x, const T* y, Index n) {
+  double sums[lanes] = {};
+  const Index whole = n - n % lanes;
+  for (Index i = 0; i < whole; i += lanes) {
+    for (Index l = 0; l < lanes; ++l) sums[l] += cross_entropy(x[i + l], y[i + l]);
+  }
+  for (Index l = 0; l < n - whole; ++l) sums[l] += cross_entropy(x[whole + l], y[whole + l]);
+  for (Index width = lanes / 2; width > 0; width /= 2) {
+    for (Index l = 0; l < width; ++l) sums[l] += sums[l + width];
+  }
+  return sums[0];
+}
+
+template <class T>
+TARTAN_INLINE void backward(const T* x, const T* y, double scale, Index n, T* out) {
+  for (Index i = 0; i < n; ++i) {
+    const double z = exp_negative(std::abs(static_cast<double>(x[i])));
+    const double sigmoid = (x[i] < 0 ? z : 1) / (1 + z);
+    out[i] = static_cast<T>(scale * (sigmoid - y[i]));
+  }
+}
+
+#define TARTAN_DEFINE(T)                                                                       \
+  TARTAN_MULTIVERSION double compute(const T* x, const T* y, Index n) { return sum(x, y, n); } \
+  TARTAN_MULTIVERSION void compute(const T* x, const T* y, double scale, Index n, T* out) {    \
+    backward(x, y, scale, n, out);                                                             \
+  }
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_DEFINE)
+#undef TARTAN_DEFINE
+
+}  // namespace
+
+template <class T>
+double binary_cross_entropy_sum(Cpu, const T* x, const T* y, Index n) {
+  return compute(x, y, n);
+}
+
+template <class T>
+void binary_cross_entropy_backward(Cpu, const T* x, const T* y, T scale, Index n, T* out) {
+  compute(x, y, static_cast<double>(scale), n, out);
+}
+
+#define TARTAN_INSTANTIATE(T)                                               \
+  template double binary_cross_entropy_sum(Cpu, const T*, const T*, Index); \
+  template void binary_cross_entropy_backward(Cpu, const T*, const T*, T, Index, T*);
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
+#undef TARTAN_INSTANTIATE
+
+}  // namespace tartan::kernels

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <vector>
+
+#include "kernels/rows.hpp"
+
+/// The kernels' meaning as plain loops: the oracle of the tests.
+namespace tartan::kernels::reference {
+
+template <class T, class I>
+void gather_rows(Matrix<const T> table, Index first_row, const I* ids, Matrix<T> out) {
+  for (Index i = 0; i < out.rows; ++i) {
+    const bool held = ids[i] >= first_row && ids[i] < first_row + table.rows;
+    for (Index c = 0; c < out.columns; ++c) {
+      out.row(i)[c] = held ? table.row(static_cast<Index>(ids[i]) - first_row)[c] : static_cast<T>(-0.0);
+    }
+  }
+}
+
+template <class I>
+RowPlan plan_rows(const I* ids, Index count, Index first_row, Index rows, Index padding) {
+  std::map<Index, std::vector<Index>> hits;
+  for (Index i = 0; i < count; ++i) {
+    const auto id = static_cast<Index>(ids[i]);
+    if (id >= first_row && id - first_row < rows && id != padding) hits[id - first_row].push_back(i);
+  }
+  RowPlan plan{{}, {0}, {}};
+  for (const auto& [row, positions] : hits) {
+    plan.rows.push_back(row);
+    plan.positions.insert(plan.positions.end(), positions.begin(), positions.end());
+    plan.offsets.push_back(static_cast<Index>(plan.positions.size()));
+  }
+  return plan;
+}
+
+/// The left folds of consecutive groups of `size` terms.
+template <class T>
+std::vector<T> fold_groups(const std::vector<T>& terms, std::size_t size) {
+  std::vector<T> sums;
+  for (std::size_t begin = 0; begin < terms.size(); begin += size) {
+    T sum = terms[begin];
+    for (std::size_t i = begin + 1; i < std::min(begin + size, terms.size()); ++i) sum += terms[i];
+    sums.push_back(sum);
+  }
+  return sums;
+}
+
+template <class T>
+void fold_rows(const RowPlan& plan, Matrix<const T> contributions, Matrix<T> out) {
+  for (Index u = 0; u < out.rows; ++u) {
+    for (Index c = 0; c < out.columns; ++c) {
+      std::vector<T> terms;
+      for (Index hit = plan.offsets[u]; hit < plan.offsets[u + 1]; ++hit) {
+        terms.push_back(contributions.row(plan.positions[hit])[c]);
+      }
+      terms = fold_groups(terms, 64);
+      while (terms.size() > 1) terms = fold_groups(terms, 32);
+      out.row(u)[c] = terms.front();
+    }
+  }
+}
+
+template <class T>
+void add_rows(const Index* rows, Index count, Matrix<const T> values, Matrix<T> table) {
+  for (Index u = 0; u < count; ++u) {
+    for (Index c = 0; c < table.columns; ++c) table.row(rows[u])[c] += values.row(u)[c];
+  }
+}
+
+template <class T>
+void row_dots(Matrix<const T> a, Matrix<const T> b, T* out) {
+  for (Index r = 0; r < b.rows; ++r) {
+    const T* x = a.row(r / (b.rows / a.rows));
+    T lanes[16] = {};
+    for (Index c = 0; c < b.columns; ++c) lanes[c % 16] += x[c] * b.row(r)[c];
+    for (int width = 8; width > 0; width /= 2) {
+      for (int l = 0; l < width; ++l) lanes[l] += lanes[l + width];
+    }
+    out[r] = lanes[0];
+  }
+}
+
+template <class T>
+void row_dots_backward(Matrix<const T> a, Matrix<const T> b, const T* g, Matrix<T> grad_a, Matrix<T> grad_b) {
+  for (Index i = 0; i < a.rows; ++i) {
+    for (Index c = 0; c < a.columns; ++c) grad_a.row(i)[c] = static_cast<T>(-0.0);
+  }
+  for (Index r = 0; r < b.rows; ++r) {
+    const Index i = r / (b.rows / a.rows);
+    for (Index c = 0; c < a.columns; ++c) {
+      grad_a.row(i)[c] += g[r] * b.row(r)[c];
+      grad_b.row(r)[c] = g[r] * a.row(i)[c];
+    }
+  }
+}
+
+template <class T>
+double binary_cross_entropy_sum(const T* x, const T* y, Index n) {
+  double sum = 0;
+  for (Index i = 0; i < n; ++i) {
+    const double logit = x[i];
+    sum += std::max(logit, 0.0) - logit * static_cast<double>(y[i]) + std::log1p(std::exp(-std::abs(logit)));
+  }
+  return sum;
+}
+
+template <class T>
+void binary_cross_entropy_backward(const T* x, const T* y, T scale, Index n, T* out) {
+  for (Index i = 0; i < n; ++i) {
+    out[i] = static_cast<T>(static_cast<double>(scale) * (1 / (1 + std::exp(-static_cast<double>(x[i]))) - y[i]));
+  }
+}
+
+}  // namespace tartan::kernels::reference

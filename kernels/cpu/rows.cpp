@@ -1,0 +1,199 @@
+#include "kernels/rows.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "base/element_types.hpp"
+#include "kernels/cpu/multiversion.hpp"
+
+namespace tartan::kernels {
+namespace {
+
+constexpr Index chunk = 64;
+constexpr Index group = 32;
+constexpr Index ahead = 32;
+
+/// Asks for a row, or the beginning of a long one, whose rest the hardware sees coming. The second-level cache has room
+/// for more lines under way than the first.
+TARTAN_INLINE void prefetch(const void* row, std::size_t bytes) {
+  for (std::size_t b = 0; b < std::min<std::size_t>(bytes, 2048); b += 64) {
+    __builtin_prefetch(static_cast<const char*>(row) + b, 0, 2);
+  }
+}
+
+/// Calls `body` with the width, as a constant where it is a common one, so that short rows are straight-line code.
+template <class Body>
+TARTAN_INLINE void with_width(Index width, Body body) {
+  switch (width) {
+    case 0:
+      return;
+    case 4:
+      return body(std::integral_constant<Index, 4>{});
+    case 8:
+      return body(std::integral_constant<Index, 8>{});
+    case 16:
+      return body(std::integral_constant<Index, 16>{});
+    case 32:
+      return body(std::integral_constant<Index, 32>{});
+    case 64:
+      return body(std::integral_constant<Index, 64>{});
+    case 128:
+      return body(std::integral_constant<Index, 128>{});
+    default:
+      return body(width);
+  }
+}
+
+/// The rows of a table as bytes, and the row that stands for those it does not hold.
+struct Source {
+  const std::byte* data;
+  std::uint64_t first_row;
+  std::uint64_t rows;
+  std::size_t stride;
+  const std::byte* absent;
+
+  template <class I>
+  TARTAN_INLINE const std::byte* row(I id) const {
+    const std::uint64_t local = static_cast<std::uint64_t>(static_cast<Index>(id)) - first_row;
+    return local < rows ? data + local * stride : absent;
+  }
+};
+
+template <class I>
+TARTAN_INLINE void gather(const Source& source, const I* ids, Index count, std::size_t bytes, std::byte* out,
+                          std::size_t stride) {
+  with_width(
+      static_cast<Index>(bytes / 4), [&](auto words) __attribute__((always_inline)) {
+        for (Index i = 0; i < count; ++i) {
+          prefetch(source.row(ids[std::min(i + ahead, count - 1)]), 4 * words);
+          std::memcpy(out + static_cast<std::size_t>(i) * stride, source.row(ids[i]), 4 * words);
+        }
+      });
+}
+
+#define TARTAN_DEFINE(I)                                                                                 \
+  TARTAN_MULTIVERSION void copy_rows(const Source& source, const I* ids, Index count, std::size_t bytes, \
+                                     std::byte* out, std::size_t stride) {                               \
+    gather(source, ids, count, bytes, out, stride);                                                      \
+  }
+TARTAN_FOR_EACH_ID_TYPE(TARTAN_DEFINE)
+#undef TARTAN_DEFINE
+
+template <class T>
+TARTAN_INLINE void add(T* __restrict sum, const T* __restrict term, Index columns) {
+  for (Index c = 0; c < columns; ++c) sum[c] += term[c];
+}
+
+/// Left-folds the hits of each segment of at most one chunk into its row of `out`.
+template <class T>
+TARTAN_INLINE void fold(const std::vector<Index>& positions, const Index* offsets, Matrix<const T> contributions,
+                        Matrix<T> out) {
+  with_width(
+      out.columns, [&](auto columns) __attribute__((always_inline)) {
+        const Index last = std::ssize(positions) - 1;
+        for (Index u = 0; u < out.rows; ++u) {
+          if (offsets[u + 1] - offsets[u] > chunk) continue;
+          T* sum = out.row(u);
+          for (Index hit = offsets[u]; hit < offsets[u + 1]; ++hit) {
+            prefetch(contributions.row(positions[std::min(hit + ahead, last)]), columns * sizeof(T));
+            const T* term = contributions.row(positions[hit]);
+            if (hit == offsets[u]) {
+              std::memcpy(sum, term, columns * sizeof(T));
+            } else {
+              add<T>(sum, term, columns);
+            }
+          }
+        }
+      });
+}
+
+template <class T>
+TARTAN_INLINE void add_scattered(const Index* rows, Index count, Matrix<const T> values, Matrix<T> table) {
+  with_width(
+      table.columns, [&](auto columns) __attribute__((always_inline)) {
+        for (Index u = 0; u < count; ++u) {
+          prefetch(table.row(rows[std::min(u + ahead, count - 1)]), columns * sizeof(T));
+          add<T>(table.row(rows[u]), values.row(u), columns);
+        }
+      });
+}
+
+#define TARTAN_DEFINE(T)                                                                                          \
+  TARTAN_MULTIVERSION void fold_chunks(const std::vector<Index>& positions, const Index* offsets,                 \
+                                       Matrix<const T> contributions, Matrix<T> out) {                            \
+    fold(positions, offsets, contributions, out);                                                                 \
+  }                                                                                                               \
+  TARTAN_MULTIVERSION void add_to_rows(const Index* rows, Index count, Matrix<const T> values, Matrix<T> table) { \
+    add_scattered(rows, count, values, table);                                                                    \
+  }                                                                                                               \
+  TARTAN_MULTIVERSION void add_row(T* sum, const T* term, Index columns) { add(sum, term, columns); }
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_DEFINE)
+#undef TARTAN_DEFINE
+
+/// The fold of the hits `begin` to `end` - 1 of one row: a left fold of the folds of blocks of 64·32^l hits, for the
+/// largest such block that is smaller than the whole. `scratch` holds a row for every level below.
+template <class T>
+void fold_hits(const std::vector<Index>& positions, Index begin, Index end, Matrix<const T> contributions,
+               Matrix<T> sum, T* scratch) {
+  if (end - begin <= chunk) {
+    const Index offsets[] = {begin, end};
+    return fold_chunks(positions, offsets, contributions, sum);
+  }
+  Index block = chunk;
+  while (block < (end - begin + group - 1) / group) block *= group;
+  fold_hits(positions, begin, begin + block, contributions, sum, scratch);
+  const Matrix<T> term{scratch, 1, sum.columns, sum.columns};
+  for (begin += block; begin < end; begin += block) {
+    fold_hits(positions, begin, std::min(begin + block, end), contributions, term, scratch + sum.columns);
+    add_row(sum.data, scratch, sum.columns);
+  }
+}
+
+}  // namespace
+
+template <class T, class I>
+void gather_rows(Cpu, Matrix<const T> table, Index first_row, const I* ids, Matrix<T> out) {
+  const std::vector<T> absent(out.columns, static_cast<T>(-0.0));
+  const Source source{reinterpret_cast<const std::byte*>(table.data), static_cast<std::uint64_t>(first_row),
+                      static_cast<std::uint64_t>(table.rows), table.stride * sizeof(T),
+                      reinterpret_cast<const std::byte*>(absent.data())};
+  copy_rows(source, ids, out.rows, out.columns * sizeof(T), reinterpret_cast<std::byte*>(out.data),
+            out.stride * sizeof(T));
+}
+
+template <class T>
+void fold_rows(Cpu, const RowPlan& plan, Matrix<const T> contributions, Matrix<T> out) {
+  constexpr Index levels = 12;  // 64·32^12 exceeds every Index
+  fold_chunks(plan.positions, plan.offsets.data(), contributions, out);
+  std::vector<T> scratch;
+  for (Index u = 0; u < out.rows; ++u) {
+    if (plan.offsets[u + 1] - plan.offsets[u] <= chunk) continue;
+    scratch.resize(levels * out.columns);
+    const Matrix<T> sum{out.row(u), 1, out.columns, out.columns};
+    fold_hits(plan.positions, plan.offsets[u], plan.offsets[u + 1], contributions, sum, scratch.data());
+  }
+}
+
+template <class T>
+void add_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matrix<T> table) {
+  add_to_rows(rows, count, values, table);
+}
+
+#define TARTAN_INSTANTIATE_GATHER(T, I) template void gather_rows(Cpu, Matrix<const T>, Index, const I*, Matrix<T>);
+#define TARTAN_INSTANTIATE(T)                \
+  TARTAN_INSTANTIATE_GATHER(T, std::int32_t) \
+  TARTAN_INSTANTIATE_GATHER(T, std::int64_t)
+TARTAN_FOR_EACH_ELEMENT_TYPE(TARTAN_INSTANTIATE)
+#undef TARTAN_INSTANTIATE
+#undef TARTAN_INSTANTIATE_GATHER
+
+#define TARTAN_INSTANTIATE(T)                                               \
+  template void fold_rows(Cpu, const RowPlan&, Matrix<const T>, Matrix<T>); \
+  template void add_rows(Cpu, const Index*, Index, Matrix<const T>, Matrix<T>);
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
+#undef TARTAN_INSTANTIATE
+
+}  // namespace tartan::kernels

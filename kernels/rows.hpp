@@ -1,0 +1,40 @@
+#pragma once
+
+#include <vector>
+
+#include "kernels/view.hpp"
+
+/// Row gather and its adjoint, the ordered row scatter-add, on the rows [first_row, first_row + rows) of a table.
+///
+/// Ids are global row numbers. Outputs must not overlap inputs. Nothing is thrown but std::bad_alloc.
+namespace tartan::kernels {
+
+/// The hits of an id list on a shard, row by row: what the adjoint of a gather needs to know about its ids.
+struct RowPlan {
+  std::vector<Index> rows;  ///< the U distinct rows that are hit, ascending, counted from the shard's first row
+  std::vector<Index>
+      offsets;  ///< U + 1 entries: the hits of rows[u] are positions[offsets[u]], ..., [offsets[u + 1] - 1]
+  std::vector<Index> positions;  ///< positions in the id list, ascending within a row
+};
+
+/// Row i of `out` is the table's row ids[i] - first_row, or a row of -0.0, the identity of addition, where the shard
+/// does not hold that row. `ids` has out.rows entries. For every element type; bits are copied as they are.
+template <class T, class I>
+void gather_rows(Cpu, Matrix<const T> table, Index first_row, const I* ids, Matrix<T> out);
+
+/// The hits of ids[0], ..., ids[count - 1]. Ids outside the shard are none, nor are ids equal to `padding` (-1: no
+/// padding).
+template <class I>
+RowPlan plan_rows(Cpu, const I* ids, Index count, Index first_row, Index rows, Index padding);
+
+/// Row u of `out` (U rows) is the fold of the rows of `contributions` at the positions of rows[u], column by column, in
+/// T: chunks of 64 hits, counted from the row's own first, are left-folded; the chunks' sums are left-folded in groups
+/// of 32, repeatedly, until one remains. The bits depend on nothing else.
+template <class T>
+void fold_rows(Cpu, const RowPlan& plan, Matrix<const T> contributions, Matrix<T> out);
+
+/// Adds row u of `values` to the table's row rows[u] for u < count, rounding once. The rows are distinct.
+template <class T>
+void add_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matrix<T> table);
+
+}  // namespace tartan::kernels

@@ -1,0 +1,106 @@
+#include "kernels/losses.hpp"
+
+#include <limits>
+
+#include "kernels/cpu/elementary.hpp"
+#include "kernels/cpu/reference.hpp"
+#include "storage.hpp"
+#include "support/catch.hpp"
+
+namespace tartan::kernels {
+namespace {
+
+using namespace testing;
+
+double units_in_the_last_place(double value, double expected) {
+  return std::abs(value - expected) / (std::nextafter(expected, std::numeric_limits<double>::infinity()) - expected);
+}
+
+TEST_CASE("the elementary functions are within 3 units in the last place", "[kernels]") {
+  double worst_exp = 0, worst_log = 0;
+  const auto check = [&](double t) {
+    const double z = std::exp(-t);
+    worst_exp = std::max(worst_exp, units_in_the_last_place(exp_negative(t), z));
+    worst_log = std::max(worst_log, units_in_the_last_place(log1p_unit(z), std::log1p(z)));
+  };
+  std::mt19937_64 random{4};
+  for (const double limit : {1e-9, 1e-3, 1.0, 10.0, 100.0, 708.0}) {
+    std::uniform_real_distribution<double> uniform{0, limit};
+    for (int i = 0; i < 200'000; ++i) check(uniform(random));
+  }
+  for (const double t : {0.0, 5e-324, 708.0}) check(t);
+  CHECK(worst_exp <= 3);
+  CHECK(worst_log <= 3);
+  CHECK(exp_negative(0) == 1);
+  CHECK(exp_negative(709) == 0);
+  CHECK(exp_negative(std::numeric_limits<double>::infinity()) == 0);
+  CHECK(std::isnan(exp_negative(std::numeric_limits<double>::quiet_NaN())));
+  CHECK(log1p_unit(0) == 0);
+}
+
+template <class T>
+void check_cross_entropy(Index n) {
+  std::mt19937_64 random{5};
+  std::normal_distribution<double> normal{0, 4};
+  std::vector<T> x(n), y(n), out(n), expected(n);
+  for (Index i = 0; i < n; ++i) {
+    x[i] = static_cast<T>(normal(random));
+    y[i] = static_cast<T>(static_cast<double>(random() % 5) / 4);
+  }
+  INFO("n " << n);
+  REQUIRE(binary_cross_entropy_sum(Cpu{}, x.data(), y.data(), n) ==
+          Approx(reference::binary_cross_entropy_sum(x.data(), y.data(), n)).epsilon(1e-13));
+
+  const T scale = T(0.375);
+  binary_cross_entropy_backward(Cpu{}, x.data(), y.data(), scale, n, out.data());
+  reference::binary_cross_entropy_backward(x.data(), y.data(), scale, n, expected.data());
+  const double tolerance = sizeof(T) == 4 ? 6e-8 : 5e-16;
+  for (Index i = 0; i < n; ++i) REQUIRE(std::abs(out[i] - expected[i]) <= tolerance);
+
+  binary_cross_entropy_backward(Cpu{}, x.data(), y.data(), scale, n, x.data());
+  REQUIRE(x == out);
+}
+
+TEST_CASE("binary cross-entropy and its gradient agree with the reference", "[kernels]") {
+  for (Index n = 0; n < 40; ++n) {
+    check_cross_entropy<float>(n);
+    check_cross_entropy<double>(n);
+  }
+  check_cross_entropy<float>(10'007);
+  check_cross_entropy<double>(10'007);
+}
+
+TEST_CASE("binary cross-entropy of extreme logits", "[kernels]") {
+  const auto loss = [](double x, double y) { return binary_cross_entropy_sum(Cpu{}, &x, &y, 1); };
+  const auto gradient = [](double x, double y) {
+    double out = 0;
+    binary_cross_entropy_backward(Cpu{}, &x, &y, 1.0, 1, &out);
+    return out;
+  };
+  CHECK(loss(0, 0.5) == Approx(std::log(2)).epsilon(1e-15));
+  CHECK(loss(1e300, 1) == 0);
+  CHECK(loss(-1e300, 0) == 0);
+  CHECK(loss(1e6, 0) == 1e6);
+  CHECK(loss(-1e6, 1) == 1e6);
+  CHECK(gradient(1e6, 0) == 1);
+  CHECK(gradient(-1e6, 1) == -1);
+  CHECK(gradient(-1e6, 0) == 0);
+  CHECK(std::isnan(loss(std::numeric_limits<double>::quiet_NaN(), 1)));
+  CHECK(std::isnan(gradient(std::numeric_limits<double>::quiet_NaN(), 1)));
+}
+
+TEST_CASE("the gradient of binary cross-entropy is its derivative", "[kernels]") {
+  for (const double x : {-30.0, -2.0, -0.1, 0.0, 0.7, 5.0}) {
+    for (const double y : {0.0, 0.3, 1.0}) {
+      const double h = 1e-4, left = x - h, right = x + h;
+      const double slope =
+          (binary_cross_entropy_sum(Cpu{}, &right, &y, 1) - binary_cross_entropy_sum(Cpu{}, &left, &y, 1)) / (2 * h);
+      double out = 0;
+      binary_cross_entropy_backward(Cpu{}, &x, &y, 1.0, 1, &out);
+      CHECK(out == Approx(slope).margin(1e-8));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tartan::kernels
