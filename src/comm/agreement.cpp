@@ -1,0 +1,136 @@
+#include <tartan/comm/agreement.hpp>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include <tartan/comm/recorder.hpp>
+
+#include "base/fail.hpp"
+#include "comm/exception_text.hpp"
+#include "comm/mpi_call.hpp"
+
+namespace tartan {
+namespace {
+
+void record_agreement(const Communicator& communicator, Index bytes) {
+  if (recording()) record({Collective::agreement, communicator.name(), communicator.size(), bytes});
+}
+
+void compare_call(const Communicator& communicator, const char* call) {
+  if (checks() == Checks::collective) check_collective(communicator, [&] { return std::string(call); });
+}
+
+/// `text` of `root` on every rank.
+std::string share(const Communicator& communicator, std::string text, int root) {
+  constexpr std::size_t longest = 1 << 20;
+  if (text.size() > longest) text.resize(longest);
+  std::int64_t length = static_cast<std::int64_t>(text.size());
+  check_mpi(MPI_Bcast(&length, 1, MPI_INT64_T, root, communicator.native()), communicator, "agreement");
+  text.resize(static_cast<std::size_t>(length));
+  check_mpi(MPI_Bcast(text.data(), static_cast<int>(length), MPI_CHAR, root, communicator.native()), communicator,
+            "agreement");
+  return text;
+}
+
+std::int32_t lowest(const Communicator& communicator, std::int32_t mine) {
+  std::int32_t result = mine;
+  check_mpi(MPI_Allreduce(&mine, &result, 1, MPI_INT32_T, MPI_MIN, communicator.native()), communicator, "agreement");
+  return result;
+}
+
+/// FNV-1a.
+std::uint64_t hash(std::string_view text) {
+  std::uint64_t value = 0xcbf29ce484222325u;
+  for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return value;
+}
+
+}  // namespace
+
+void agree(const Communicator& communicator, std::exception_ptr mine) {
+  const Fault fault = classify(mine);
+  if (fault == Fault::mpi || (fault != Fault::none && checks() == Checks::off)) std::rethrow_exception(mine);
+  if (checks() == Checks::off) return;
+  communicator.require_usable();
+  compare_call(communicator, "agree()");
+  record_agreement(communicator, sizeof(std::int32_t));
+
+  const int size = communicator.size();
+  if (size > 1) {
+    // A RemoteError is second choice: it only repeats what another rank did wrong.
+    const int here = communicator.rank() + (fault == Fault::remote ? size : 0);
+    const std::int32_t culprit = lowest(communicator, fault == Fault::none ? INT32_MAX : here);
+    if (culprit == INT32_MAX) return;
+    const int root = culprit % size;
+    const std::string text = share(communicator, root == communicator.rank() ? exception_text(mine) : "", root);
+    if (fault == Fault::none) throw RemoteError(root, text);
+  }
+  if (mine) std::rethrow_exception(mine);
+}
+
+void same_on_all(const Communicator& communicator, std::string_view what, std::string_view value) {
+  if (checks() == Checks::off) return;
+  communicator.require_usable();
+  compare_call(communicator, "same_on_all()");
+  record_agreement(communicator, 2 * sizeof(std::uint64_t));
+  if (communicator.size() == 1) return;
+
+  const std::array<std::uint64_t, 2> mine{hash(value), ~hash(value)};
+  std::array<std::uint64_t, 2> least{};
+  check_mpi(MPI_Allreduce(mine.data(), least.data(), 2, MPI_UINT64_T, MPI_MIN, communicator.native()), communicator,
+            "agreement");
+  if (least[0] == ~least[1]) return;
+
+  const std::string expected = share(communicator, std::string(value), 0);
+  const int differs = lowest(communicator, value == expected ? INT32_MAX : communicator.rank());
+  const std::string found = share(communicator, std::string(value), differs);
+  fail("{} differs between the ranks of \"{}\": rank 0 has {}, rank {} has {}", what, communicator.name(), expected,
+       differs, found);
+}
+
+void check_collective(const Communicator& communicator, const std::function<std::string()>& operation) {
+  if (checks() != Checks::collective) return;
+  communicator.require_usable();
+  if (communicator.size() == 1) return;
+
+  using Fingerprint = std::array<char, 256>;
+  struct Exchange {
+    Fingerprint mine{};
+    std::vector<Fingerprint> all;
+  };
+  auto exchange = std::make_unique<Exchange>();
+  exchange->all.resize(static_cast<std::size_t>(communicator.size()));
+  std::string text = operation();
+  if (text.size() >= std::tuple_size_v<Fingerprint>) {
+    text = fmt::format("{}... #{:016x}", text.substr(0, std::tuple_size_v<Fingerprint> - 24), hash(text));
+  }
+  std::ranges::copy(text, exchange->mine.begin());
+
+  constexpr int bytes = sizeof(Fingerprint);
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Iallgather(exchange->mine.data(), bytes, MPI_BYTE, exchange->all.data(), bytes, MPI_BYTE,
+                           communicator.native(), &request),
+            communicator, "comparison");
+  const auto code = complete_within(request, collective_deadline());
+  if (!code) {
+    exchange.release();  // MPI may still write there when the others come after all
+    const auto why =
+        fmt::format("rank {} of \"{}\" calls {}, but not all its peers came within {:g} s", communicator.rank(),
+                    communicator.name(), text, static_cast<double>(collective_deadline().count()) / 1000);
+    communicator.mark_failed(why);
+    throw MpiError(why, -1);
+  }
+  check_mpi(*code, communicator, "comparison");
+
+  const auto& all = exchange->all;
+  const auto other = std::ranges::find_if(all, [&](const Fingerprint& f) { return f != all.front(); });
+  require(other == all.end(), "mismatched calls on \"{}\": rank 0 calls {}, rank {} calls {}", communicator.name(),
+          all.front().data(), other - all.begin(), other == all.end() ? "" : other->data());
+}
+
+}  // namespace tartan
