@@ -1,0 +1,154 @@
+#include "options.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cxxopts.hpp>
+#include <limits>
+#include <string_view>
+#include <type_traits>
+
+namespace word_vectors {
+namespace {
+
+constexpr Index int_limit = std::numeric_limits<std::int32_t>::max();
+
+cxxopts::Options command_line() {
+  cxxopts::Options options(
+      "word_vectors",
+      "Skip-gram word vectors with negative sampling, trained over a Cartesian grid of MPI ranks.\n"
+      "Launch with: mpiexec --oversubscribe -n 8 word_vectors --grid 2x1x4\n");
+  const auto text = [](const char* value) { return cxxopts::value<std::string>()->default_value(value); };
+  auto add = options.add_options();
+  add("grid", "Ranks along the data, row and column axes, as 2x1x4 (default: 1x1xn for n ranks)",
+      cxxopts::value<std::string>(), "DxRxC");
+  add("corpus", "UTF-8 text, a sentence a line: a file, or a directory of files", text(default_corpus().c_str()),
+      "PATH");
+  add("output", "File for the vectors, in word2vec's text format; none writes no file", text("vectors.txt"), "FILE");
+  add("dimension", "Numbers in a vector", text("128"), "N");
+  add("epochs", "Passes over the corpus", text("5"), "N");
+  add("seed", "Seed of all random numbers", text("1"), "N");
+  add("batch", "Centre words of a step, over the whole grid", text("4096"), "N");
+  add("words", "Words whose neighbours to show besides the usual, as king,wine", text(""), "LIST");
+  add("window", "Furthest context word; each centre draws its own reach", text("5"), "N");
+  add("negatives", "Negative samples of a pair", text("5"), "N");
+  add("subsample", "Words of a greater share than this are thinned out; 0 keeps all", text("1e-3"), "X");
+  add("minimum-count", "Rarer words get no vector", text("5"), "N");
+  add("learning-rate", "Adagrad's, falling linearly to 0", text("0.1"), "X");
+  add("storage", "Tables along the data axis: root, replicate or shard", text("root"), "KIND");
+  add("h,help", "Show this text");
+  return options;
+}
+
+[[noreturn]] void reject(const std::string& option, const std::string& value, const std::string& expected) {
+  throw tartan::Error(fmt::format("--{} \"{}\": expected {}", option, value, expected));
+}
+
+template <class T>
+std::optional<T> parse_whole(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
+}
+
+template <class T>
+T number(const cxxopts::ParseResult& line, const std::string& option, T lowest, T highest) {
+  const auto& text = line[option].as<std::string>();
+  const auto value = parse_whole<T>(text);
+  if (!value || !(lowest <= *value && *value <= highest)) {
+    reject(
+        option, text,
+        fmt::format("{} from {} to {}", std::is_floating_point_v<T> ? "a number" : "a whole number", lowest, highest));
+  }
+  return *value;
+}
+
+tartan::Shape parse_grid(const std::string& text) {
+  const std::string expected = "three extents of 1 or more that multiply to the number of ranks, as 2x1x4";
+  std::vector<Index> extents;
+  std::string_view rest = text;
+  for (bool more = true; more;) {
+    const auto cross = rest.find('x');
+    const auto extent = parse_whole<std::int32_t>(rest.substr(0, cross));
+    if (!extent || *extent < 1) reject("grid", text, expected);
+    extents.push_back(*extent);
+    more = cross != std::string_view::npos;
+    if (more) rest.remove_prefix(cross + 1);
+  }
+  if (extents.size() != 3) reject("grid", text, expected);
+  return tartan::Shape(std::move(extents));
+}
+
+Storage parse_storage(const std::string& text) {
+  if (text == "root") return Storage::root;
+  if (text == "replicate") return Storage::replicate;
+  if (text == "shard") return Storage::shard;
+  reject("storage", text, "root, replicate or shard");
+}
+
+std::string path(const cxxopts::ParseResult& line, const std::string& option) {
+  const auto& text = line[option].as<std::string>();
+  if (text.empty()) reject(option, text, "a path");
+  return text;
+}
+
+std::vector<std::string> parse_words(const std::string& text) {
+  std::vector<std::string> words;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const auto comma = std::min(text.find(',', begin), text.size());
+    const auto item = split_words(std::string_view(text).substr(begin, comma - begin));
+    if (item.size() != 1) reject("words", text, "words separated by commas, as king,wine");
+    words.push_back(item.front());
+    begin = comma + 1;
+  }
+  return words;
+}
+
+cxxopts::ParseResult parse(int argc, const char* const* argv) try {
+  auto options = command_line();
+  return options.parse(argc, argv);
+} catch (const cxxopts::exceptions::exception& error) {
+  throw tartan::Error(fmt::format("{} (see --help)", error.what()));
+}
+
+}  // namespace
+
+tartan::Shape Options::grid_for(int ranks) const {
+  const tartan::Shape shape = grid.value_or(tartan::Shape{1, 1, ranks});
+  if (shape.elements() != ranks) {
+    throw tartan::Error(fmt::format("--grid {}x{}x{} has {} ranks, but this job has {}", shape[0], shape[1], shape[2],
+                                    shape.elements(), ranks));
+  }
+  return shape;
+}
+
+std::optional<Options> parse_options(int argc, const char* const* argv) {
+  const auto line = parse(argc, argv);
+  if (line.count("help") > 0) return std::nullopt;
+  if (!line.unmatched().empty()) {
+    throw tartan::Error(fmt::format("unexpected argument \"{}\" (see --help)", line.unmatched().front()));
+  }
+  const auto text = [&](const char* option) { return line[option].as<std::string>(); };
+
+  Options options;
+  if (line.count("grid") > 0) options.grid = parse_grid(text("grid"));
+  options.corpus = path(line, "corpus");
+  if (text("output") != "none") options.output = path(line, "output");
+  options.dimension = number<Index>(line, "dimension", 1, int_limit);
+  options.epochs = number<Index>(line, "epochs", 1, int_limit);
+  options.seed = number<std::uint64_t>(line, "seed", 0, std::numeric_limits<std::uint64_t>::max());
+  options.minimum_count = number<Index>(line, "minimum-count", 1, int_limit);
+  options.learning_rate = number<double>(line, "learning-rate", 1e-9, 1e3);
+  options.storage = parse_storage(text("storage"));
+  options.sampling.batch = number<Index>(line, "batch", 1, int_limit);
+  options.sampling.window = number<Index>(line, "window", 1, 10'000);
+  options.sampling.negatives = number<Index>(line, "negatives", 1, 10'000);
+  options.sampling.subsample = number<double>(line, "subsample", 0, 1);
+  options.words = parse_words(text("words"));
+  return options;
+}
+
+std::string help_text() { return command_line().help(); }
+
+}  // namespace word_vectors

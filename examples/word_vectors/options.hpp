@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <tartan/base/shape.hpp>
+
+#include "sampling.hpp"
+
+namespace word_vectors {
+
+/// How the tables are stored along the data axis: on coordinate 0, as copies, or as blocks of rows.
+enum class Storage { root, replicate, shard };
+
+/// The command line of word_vectors.
+struct Options {
+  std::optional<tartan::Shape> grid;  ///< extents of the data, row and column axes; none: 1x1xn for n ranks
+  std::string corpus;                 ///< file or directory
+  std::optional<std::string> output;  ///< none: no file is written
+  Index dimension = 128;
+  Index epochs = 5;
+  std::uint64_t seed = 1;
+  Index minimum_count = 5;
+  double learning_rate = 0.1;
+  Storage storage = Storage::root;
+  SamplingOptions sampling;
+  std::vector<std::string> words;  ///< whose neighbours are to be shown, case-folded
+
+  /// The grid of a job of `ranks` ranks; throws tartan::Error where the extents do not multiply to that.
+  tartan::Shape grid_for(int ranks) const;
+};
+
+/// The options of a command line, or none where it asks for help. Throws tartan::Error naming the option, its value and
+/// what it may be. Every rank sees the same command line, so every rank throws the same.
+std::optional<Options> parse_options(int argc, const char* const* argv);
+
+/// All options with their defaults, and how to launch the program.
+std::string help_text();
+
+}  // namespace word_vectors
