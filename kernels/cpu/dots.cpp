@@ -4,6 +4,7 @@
 
 #include "base/element_types.hpp"
 #include "kernels/cpu/multiversion.hpp"
+#include "kernels/cpu/widths.hpp"
 
 namespace tartan::kernels {
 namespace {
@@ -26,26 +27,33 @@ TARTAN_INLINE T dot(const T* x, const T* y, Index columns) {
 
 template <class T>
 TARTAN_INLINE void dots(Matrix<const T> a, Matrix<const T> b, T* out) {
-  for (Index i = 0, r = 0; i < a.rows; ++i) {
-    for (const Index end = b.rows / a.rows * (i + 1); r < end; ++r) out[r] = dot(a.row(i), b.row(r), a.columns);
-  }
+  with_width(
+      a.columns, [&](auto columns) __attribute__((always_inline)) {
+        for (Index i = 0, r = 0; i < a.rows; ++i) {
+          for (const Index end = b.rows / a.rows * (i + 1); r < end; ++r) out[r] = dot<T>(a.row(i), b.row(r), columns);
+        }
+      });
 }
 
 template <class T>
 TARTAN_INLINE void backward(Matrix<const T> a, Matrix<const T> b, const T* g, Matrix<T> grad_a, Matrix<T> grad_b) {
-  for (Index i = 0, r = 0; i < a.rows; ++i) {
-    T* __restrict sum = grad_a.row(i);
-    const T* __restrict left = a.row(i);
-    std::fill_n(sum, a.columns, static_cast<T>(-0.0));
-    for (const Index end = b.rows / a.rows * (i + 1); r < end; ++r) {
-      const T* __restrict right = b.row(r);
-      T* __restrict product = grad_b.row(r);
-      for (Index c = 0; c < a.columns; ++c) {
-        sum[c] += g[r] * right[c];
-        product[c] = g[r] * left[c];
-      }
-    }
-  }
+  with_width(
+      a.columns, [&](auto columns) __attribute__((always_inline)) {
+        for (Index i = 0, r = 0; i < a.rows; ++i) {
+          T* __restrict sum = grad_a.row(i);
+          const T* __restrict left = a.row(i);
+          std::fill_n(sum, Index{columns}, static_cast<T>(-0.0));
+          for (const Index end = b.rows / a.rows * (i + 1); r < end; ++r) {
+            const T* __restrict right = b.row(r);
+            T* __restrict product = grad_b.row(r);
+            const T factor = g[r];
+            for (Index c = 0; c < columns; ++c) {
+              sum[c] += factor * right[c];
+              product[c] = factor * left[c];
+            }
+          }
+        }
+      });
 }
 
 #define TARTAN_DEFINE(T)                                                                               \

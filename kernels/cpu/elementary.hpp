@@ -10,7 +10,7 @@
 /// every machine. Within 3 units in the last place.
 namespace tartan::kernels {
 
-/// exp(-t) for t >= 0; 0 beyond 708, where the result would soon be subnormal.
+/// exp(-min(t, 708)) for t >= 0: 3e-308 takes the place of what would be smaller.
 TARTAN_INLINE double exp_negative(double t) {
   constexpr double log2_e = 1.4426950408889634;
   constexpr double ln2_high = 0x1.62e42fefa3800p-1;  // its 11 low bits are 0: multiples up to 2^10 are exact
@@ -23,21 +23,28 @@ TARTAN_INLINE double exp_negative(double t) {
     return values;
   }();
 
+  t = t > 708 ? 708 : t;
   const double shifted = -t * log2_e + round_to_integer;
   const double n = shifted - round_to_integer;
   const double r = (-t - n * ln2_high) - n * ln2_low;
   double series = inverse_factorials[13];
   for (int k = 12; k >= 0; --k) series = series * r + inverse_factorials[k];
   const auto power = std::bit_cast<double>((std::bit_cast<std::uint64_t>(shifted) + 1023) << 52);
-  return t > 708 ? 0 : series * power;
+  return series * power;
 }
 
 /// log(1 + z) for 0 <= z <= 1, as 2 artanh(z / (2 + z)).
 TARTAN_INLINE double log1p_unit(double z) {
+  constexpr auto odd_inverses = [] {
+    std::array<double, 16> values{};
+    for (int k = 0; k < 16; ++k) values[k] = 1.0 / (2 * k + 1);
+    return values;
+  }();
+
   const double s = z / (2 + z);
   const double square = s * s;
-  double series = 0;
-  for (int k = 17; k >= 0; --k) series = series * square + 1.0 / (2 * k + 1);
+  double series = odd_inverses[15];
+  for (int k = 14; k >= 0; --k) series = series * square + odd_inverses[k];
   return 2 * s * series;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/element_types.hpp"
 #include "kernels/cpu/elementary.hpp"
@@ -11,6 +12,7 @@ namespace tartan::kernels {
 namespace {
 
 constexpr Index lanes = 8;
+constexpr Index block = 256;
 
 TARTAN_INLINE double cross_entropy(double x, double y) {
   return (x < 0 ? 0 : x) - x * y + log1p_unit(exp_negative(std::abs(x)));
@@ -19,15 +21,15 @@ TARTAN_INLINE double cross_entropy(double x, double y) {
 template <class T>
 TARTAN_INLINE double sum(const T* x, const T* y, Index n) {
   double sums[lanes] = {};
-  const Index whole = n - n % lanes;
-  for (Index i = 0; i < whole; i += lanes) {
-    for (Index l = 0; l < lanes; ++l) sums[l] += cross_entropy(x[i + l], y[i + l]);
+  for (Index begin = 0; begin < n; begin += block) {
+    const Index count = std::min(block, n - begin);
+    double terms[block] = {};
+    for (Index i = 0; i < count; ++i) terms[i] = cross_entropy(x[begin + i], y[begin + i]);
+    for (Index i = 0; i < block; i += lanes) {
+      for (Index l = 0; l < lanes; ++l) sums[l] += terms[i + l];
+    }
   }
-  for (Index l = 0; l < n - whole; ++l) sums[l] += cross_entropy(x[whole + l], y[whole + l]);
-  for (Index width = lanes / 2; width > 0; width /= 2) {
-    for (Index l = 0; l < width; ++l) sums[l] += sums[l + width];
-  }
-  return sums[0];
+  return std::accumulate(sums, sums + lanes, 0.0);
 }
 
 template <class T>

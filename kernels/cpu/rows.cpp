@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
 
 #include "base/element_types.hpp"
 #include "kernels/cpu/multiversion.hpp"
+#include "kernels/cpu/widths.hpp"
 
 namespace tartan::kernels {
 namespace {
@@ -21,29 +21,6 @@ constexpr Index ahead = 32;
 TARTAN_INLINE void prefetch(const void* row, std::size_t bytes) {
   for (std::size_t b = 0; b < std::min<std::size_t>(bytes, 2048); b += 64) {
     __builtin_prefetch(static_cast<const char*>(row) + b, 0, 2);
-  }
-}
-
-/// Calls `body` with the width, as a constant where it is a common one, so that short rows are straight-line code.
-template <class Body>
-TARTAN_INLINE void with_width(Index width, Body body) {
-  switch (width) {
-    case 0:
-      return;
-    case 4:
-      return body(std::integral_constant<Index, 4>{});
-    case 8:
-      return body(std::integral_constant<Index, 8>{});
-    case 16:
-      return body(std::integral_constant<Index, 16>{});
-    case 32:
-      return body(std::integral_constant<Index, 32>{});
-    case 64:
-      return body(std::integral_constant<Index, 64>{});
-    case 128:
-      return body(std::integral_constant<Index, 128>{});
-    default:
-      return body(width);
   }
 }
 
