@@ -2,12 +2,13 @@
 
 function(tartan_package_test step)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "SETS_UP;REQUIRES" "")
-  add_test(NAME package.${step}
-    COMMAND tests/consumer/check ${step} ${PROJECT_BINARY_DIR}/package ${PROJECT_BINARY_DIR} ${CMAKE_CXX_COMPILER}
-      "${CMAKE_CXX_FLAGS} $<$<CONFIG:Debug>:${CMAKE_CXX_FLAGS_DEBUG}>"
-    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  tartan_mpi_command(mpiexec 2 60)
+  tartan_add_test(package.${step} 2 600 package
+    consumer/check ${step} ${PROJECT_BINARY_DIR}/package ${PROJECT_BINARY_DIR} ${CMAKE_CXX_COMPILER}
+      "${CMAKE_CXX_FLAGS} $<$<CONFIG:Debug>:${CMAKE_CXX_FLAGS_DEBUG}>" ${mpiexec})
   set_tests_properties(package.${step} PROPERTIES
-    LABELS package PROCESSORS 2 TIMEOUT 600 FIXTURES_SETUP "${arg_SETS_UP}" FIXTURES_REQUIRED "${arg_REQUIRES}")
+    WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}
+    FIXTURES_SETUP "${arg_SETS_UP}" FIXTURES_REQUIRED "${arg_REQUIRES}")
 endfunction()
 
 tartan_package_test(install SETS_UP installed)
