@@ -37,4 +37,8 @@ void fold_rows(Cpu, const RowPlan& plan, Matrix<const T> contributions, Matrix<T
 template <class T>
 void add_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matrix<T> table);
 
+/// add_rows() of what fold_rows() gives, to the last bit, without the sums' way through memory.
+template <class T>
+void accumulate_rows(Cpu, const RowPlan& plan, Matrix<const T> contributions, Matrix<T> table);
+
 }  // namespace tartan::kernels

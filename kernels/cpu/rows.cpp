@@ -129,6 +129,21 @@ void fold_hits(const std::vector<Index>& positions, Index begin, Index end, Matr
   }
 }
 
+/// The folds of rows `first` to `first` + out.rows - 1 of the plan.
+template <class T>
+void fold_range(const RowPlan& plan, Index first, Matrix<const T> contributions, Matrix<T> out) {
+  constexpr Index levels = 12;  // 64·32^12 exceeds every Index
+  const Index* offsets = plan.offsets.data() + first;
+  fold_chunks(plan.positions, offsets, contributions, out);
+  std::vector<T> scratch;
+  for (Index u = 0; u < out.rows; ++u) {
+    if (offsets[u + 1] - offsets[u] <= chunk) continue;
+    scratch.resize(levels * out.columns);
+    const Matrix<T> sum{out.row(u), 1, out.columns, out.columns};
+    fold_hits(plan.positions, offsets[u], offsets[u + 1], contributions, sum, scratch.data());
+  }
+}
+
 }  // namespace
 
 template <class T, class I>
@@ -143,20 +158,26 @@ void gather_rows(Cpu, Matrix<const T> table, Index first_row, const I* ids, Matr
 
 template <class T>
 void fold_rows(Cpu, const RowPlan& plan, Matrix<const T> contributions, Matrix<T> out) {
-  constexpr Index levels = 12;  // 64·32^12 exceeds every Index
-  fold_chunks(plan.positions, plan.offsets.data(), contributions, out);
-  std::vector<T> scratch;
-  for (Index u = 0; u < out.rows; ++u) {
-    if (plan.offsets[u + 1] - plan.offsets[u] <= chunk) continue;
-    scratch.resize(levels * out.columns);
-    const Matrix<T> sum{out.row(u), 1, out.columns, out.columns};
-    fold_hits(plan.positions, plan.offsets[u], plan.offsets[u + 1], contributions, sum, scratch.data());
-  }
+  fold_range(plan, 0, contributions, out);
 }
 
 template <class T>
 void add_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matrix<T> table) {
   add_to_rows(rows, count, values, table);
+}
+
+template <class T>
+void accumulate_rows(Cpu, const RowPlan& plan, Matrix<const T> contributions, Matrix<T> table) {
+  constexpr Index cached = 32768;  // elements of the sums on their way, which shall not leave the cache
+  const Index columns = table.columns;
+  const Index rows = std::ssize(plan.rows);
+  const Index block = std::min(rows, std::max<Index>(1, cached / std::max<Index>(1, columns)));
+  std::vector<T> sums(block * columns);
+  for (Index u = 0; u < rows; u += block) {
+    const Index count = std::min(block, rows - u);
+    fold_range(plan, u, contributions, Matrix<T>{sums.data(), count, columns, columns});
+    add_to_rows(plan.rows.data() + u, count, Matrix<const T>{sums.data(), count, columns, columns}, table);
+  }
 }
 
 #define TARTAN_INSTANTIATE_GATHER(T, I) template void gather_rows(Cpu, Matrix<const T>, Index, const I*, Matrix<T>);
@@ -167,9 +188,10 @@ TARTAN_FOR_EACH_ELEMENT_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 #undef TARTAN_INSTANTIATE_GATHER
 
-#define TARTAN_INSTANTIATE(T)                                               \
-  template void fold_rows(Cpu, const RowPlan&, Matrix<const T>, Matrix<T>); \
-  template void add_rows(Cpu, const Index*, Index, Matrix<const T>, Matrix<T>);
+#define TARTAN_INSTANTIATE(T)                                                   \
+  template void fold_rows(Cpu, const RowPlan&, Matrix<const T>, Matrix<T>);     \
+  template void add_rows(Cpu, const Index*, Index, Matrix<const T>, Matrix<T>); \
+  template void accumulate_rows(Cpu, const RowPlan&, Matrix<const T>, Matrix<T>);
 TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -51,7 +50,11 @@ bool same_bits(T a, T b) {
   return std::memcmp(&a, &b, sizeof(T)) == 0;
 }
 
-/// 1, ..., 70, 128, 1000: every tail of every vector width, and every width with code of its own.
+inline bool close(double value, double expected, double relative_error) {
+  return std::abs(value - expected) <= relative_error * std::abs(expected);
+}
+
+/// 0, ..., 70, 128, 1000: every tail of every vector width, and every width with code of its own.
 inline std::vector<Index> widths() {
   std::vector<Index> all;
   for (Index w = 0; w <= 70; ++w) all.push_back(w);
