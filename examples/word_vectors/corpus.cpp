@@ -30,11 +30,14 @@ Kind kind_of(UChar32 c) {
   return category & U_GC_M_MASK ? Kind::mark : Kind::other;
 }
 
-const auto ascii_kinds = [] {
-  std::array<Kind, 128> kinds{};
-  for (std::size_t c = 0; c < kinds.size(); ++c) kinds[c] = kind_of(static_cast<UChar32>(c));
-  return kinds;
-}();
+const std::array<Kind, 128>& ascii_kinds() {
+  static const auto table = [] {
+    std::array<Kind, 128> kinds{};
+    for (std::size_t c = 0; c < kinds.size(); ++c) kinds[c] = kind_of(static_cast<UChar32>(c));
+    return kinds;
+  }();
+  return table;
+}
 
 std::string fold_case(const std::string& word) {
   std::string folded;
@@ -48,6 +51,7 @@ std::string fold_case(const std::string& word) {
 /// Calls `on_word(word)` and `on_line()` in the order of the text.
 template <class OnWord, class OnLine>
 void scan(std::string_view text, const std::string& name, OnWord on_word, OnLine on_line) {
+  const auto& kinds = ascii_kinds();
   std::string word;
   bool ascii = true;
   bool apostrophe = false;  // seen after a letter: part of the word only if another letter follows
@@ -65,7 +69,7 @@ void scan(std::string_view text, const std::string& name, OnWord on_word, OnLine
     UChar32 c = static_cast<unsigned char>(bytes[i]);
     Kind kind;
     if (c < 128) {
-      kind = ascii_kinds[static_cast<std::size_t>(c)];
+      kind = kinds[static_cast<std::size_t>(c)];
       ++i;
     } else {
       U8_NEXT(bytes, i, size, c);
