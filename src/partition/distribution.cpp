@@ -102,7 +102,8 @@ Box Distribution::block(int position) const {
 }
 
 Box Distribution::box(int position) const {
-  return holds(position) ? block(position) : Box(std::vector<Interval>(static_cast<std::size_t>(shape_.dimensions())));
+  return holds(position) ? block(position)
+                         : Box(std::vector<Interval>(static_cast<std::size_t>(std::max(shape_.dimensions(), 1))));
 }
 
 Shape Distribution::local_shape(int position) const { return box(position).shape(); }
