@@ -81,7 +81,7 @@ int meet_at_the_end(const std::exception_ptr& error, milliseconds deadline) {
   const std::string text = error ? exception_text(error) : "this rank is at its end, but the job is not";
   if (!lowest || (error && *lowest == mine)) print(fmt::format("rank {}: error: {}", ending.rank, text));
   if (!lowest) {
-    print(fmt::format("rank {}: the other ranks did not come within {:g} s; ending the job", ending.rank,
+    print(fmt::format("rank {}: the other ranks did not come within {:g} s, ending the job", ending.rank,
                       static_cast<double>(deadline.count()) / 1000));
     abort_job();
   }

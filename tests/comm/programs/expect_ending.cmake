@@ -1,0 +1,28 @@
+# Runs COMMAND (a list) and demands: exit status zero or not (STATUS: success or failure), no more than SECONDS, every
+# text of SHOWS (a list) in the output, SHOWS_ONCE exactly once.
+
+string(TIMESTAMP start %s)
+execute_process(COMMAND ${COMMAND} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+string(TIMESTAMP end %s)
+math(EXPR seconds "${end} - ${start}")
+message("${output}\nexit status ${status} after ${seconds} s")
+
+if((STATUS STREQUAL success AND NOT status STREQUAL 0) OR (STATUS STREQUAL failure AND status STREQUAL 0))
+  message(FATAL_ERROR "expected ${STATUS}")
+endif()
+if(seconds GREATER SECONDS)
+  message(FATAL_ERROR "expected an end within ${SECONDS} s")
+endif()
+foreach(text IN LISTS SHOWS SHOWS_ONCE)
+  string(FIND "${output}" "${text}" found)
+  if(found EQUAL -1)
+    message(FATAL_ERROR "expected in the output: ${text}")
+  endif()
+endforeach()
+foreach(text IN LISTS SHOWS_ONCE)
+  string(FIND "${output}" "${text}" first)
+  string(FIND "${output}" "${text}" last REVERSE)
+  if(NOT first EQUAL last)
+    message(FATAL_ERROR "expected only once: ${text}")
+  endif()
+endforeach()

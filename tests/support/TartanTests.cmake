@@ -1,0 +1,64 @@
+# tartan_test(<name> SOURCES <glob>... [LIBRARIES <target>...] [TIMEOUT <s>] [LABELS <label>...])
+#   One Catch2 binary and one test of the same name, on one rank.
+# tartan_mpi_test(<name> SOURCES <glob>... RANKS <K>... [LIBRARIES ...] [TIMEOUT <s>] [LABELS ...])
+#   One Catch2 binary and a test <name>.np<K> for each number of ranks.
+# tartan_mpi_command(<out> <K> <seconds> <command>...)
+#   The command line that runs a command on K ranks and kills it after that time.
+# By hand: mpiexec --oversubscribe -n 3 tests/test_comm "name of a test case"
+
+find_package(Catch2 REQUIRED)
+find_program(TIMEOUT_EXECUTABLE timeout REQUIRED)
+mark_as_advanced(TIMEOUT_EXECUTABLE)
+
+# Other MPIs refuse the flag. MPIEXEC_MAX_NUMPROCS is the number of cores: it says nothing about what can be run.
+execute_process(COMMAND ${MPIEXEC_EXECUTABLE} --version OUTPUT_VARIABLE mpiexec_version ERROR_QUIET)
+set(tartan_mpiexec ${MPIEXEC_EXECUTABLE})
+if(mpiexec_version MATCHES "Open MPI|OpenRTE|PRRTE")
+  list(APPEND tartan_mpiexec --oversubscribe)
+endif()
+set(tartan_test_environment
+  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+  OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none)
+
+add_library(tartan_test_support OBJECT support/main.cpp support/pmpi.cpp)
+target_include_directories(tartan_test_support PUBLIC . ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
+target_link_libraries(tartan_test_support PUBLIC Tartan::tartan Catch2::Catch2 fmt::fmt)
+
+function(tartan_mpi_command out ranks seconds)
+  set(${out} ${TIMEOUT_EXECUTABLE} -k 5 ${seconds} ${tartan_mpiexec} ${MPIEXEC_NUMPROC_FLAG} ${ranks} ${ARGN} PARENT_SCOPE)
+endfunction()
+
+function(tartan_test_binary name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBRARIES")
+  file(GLOB sources CONFIGURE_DEPENDS ${arg_SOURCES})
+  add_executable(${name} ${sources})
+  target_link_libraries(${name} PRIVATE tartan_test_support ${arg_LIBRARIES})
+endfunction()
+
+function(tartan_add_test name ranks seconds labels)
+  add_test(NAME ${name} COMMAND ${ARGN})
+  math(EXPR limit "${seconds} + 10")  # `timeout` comes first and ends all ranks
+  set_tests_properties(${name} PROPERTIES
+    PROCESSORS ${ranks} TIMEOUT ${limit} LABELS "${labels}" ENVIRONMENT "${tartan_test_environment}")
+endfunction()
+
+function(tartan_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;LIBRARIES;LABELS")
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  tartan_test_binary(${name} SOURCES ${arg_SOURCES} LIBRARIES ${arg_LIBRARIES})
+  tartan_add_test(${name} 1 ${arg_TIMEOUT} "serial;${arg_LABELS}" ${TIMEOUT_EXECUTABLE} -k 5 ${arg_TIMEOUT} $<TARGET_FILE:${name}>)
+endfunction()
+
+function(tartan_mpi_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;RANKS;LIBRARIES;LABELS")
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  tartan_test_binary(${name} SOURCES ${arg_SOURCES} LIBRARIES ${arg_LIBRARIES})
+  foreach(ranks IN LISTS arg_RANKS)
+    tartan_mpi_command(command ${ranks} ${arg_TIMEOUT} $<TARGET_FILE:${name}>)
+    tartan_add_test(${name}.np${ranks} ${ranks} ${arg_TIMEOUT} "mpi;${arg_LABELS}" ${command})
+  endforeach()
+endfunction()
