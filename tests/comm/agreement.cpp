@@ -5,23 +5,13 @@
 
 #include <tartan/comm/recorder.hpp>
 
+#include "comm/data.hpp"
 #include "support/catch.hpp"
 #include "support/pmpi.hpp"
 #include "support/world.hpp"
 
 namespace tartan::testing {
 namespace {
-
-class ChecksScope {
- public:
-  explicit ChecksScope(Checks checks) : before_{tartan::checks()} { set_checks(checks); }
-  ~ChecksScope() { set_checks(before_); }
-  ChecksScope(const ChecksScope&) = delete;
-  ChecksScope& operator=(const ChecksScope&) = delete;
-
- private:
-  Checks before_;
-};
 
 /// The kind of exception that `call` throws and its text.
 template <class Call>

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <tartan/comm/agreement.hpp>
 #include <tartan/comm/communicator.hpp>
 
 namespace tartan::testing {
@@ -67,6 +68,18 @@ class ChunkScope {
 
 /// The default; one that a large call needs several of; one that divides no element size; less than one element.
 inline std::vector<Index> chunk_sizes() { return {chunk_bytes(), 1024, 1001, 3}; }
+
+/// Sets what is checked for one scope, on every rank.
+class ChecksScope {
+ public:
+  explicit ChecksScope(Checks checks) : before_{tartan::checks()} { set_checks(checks); }
+  ~ChecksScope() { set_checks(before_); }
+  ChecksScope(const ChecksScope&) = delete;
+  ChecksScope& operator=(const ChecksScope&) = delete;
+
+ private:
+  Checks before_;
+};
 
 template <class T>
 std::span<const T> in(const std::vector<T>& data) {
