@@ -206,18 +206,19 @@ TEST_CASE("copies and getters of partitions and topologies do not communicate") 
   CHECK(recorder.records().empty());
 }
 
-TEST_CASE("ten thousand topologies leave no communicator behind") {
+TEST_CASE("thousands of topologies leave no communicator behind") {
   const Partition all(world());
-  const int n = all.size();
-  const int cycles = n == 1 ? 10'000 : 10'000 / n;
-  // Open MPI has 2^16 or fewer context ids and takes the lowest free one: a leak of one per cycle would show as growth.
-  const auto first_handle = MPI_Comm_c2f(all.cartesian({1, n}).axis(1).native());
+  const Shape shape{1, all.size()};
+  // MPI gives out the lowest free handle: where communicators stay behind, the next one is that much higher.
+  const auto next_handle = [&] { return MPI_Comm_c2f(all.cartesian(shape).axis(1).native()); };
+  const auto before = next_handle();
+  const int cycles = all.size() <= 4 ? 10'000 : 2'000;  // making one costs more the more ranks share a core
   for (int cycle = 0; cycle < cycles; ++cycle) {
-    const auto topology = all.first((n + 1) / 2).cartesian({1, (n + 1) / 2});
-    if (topology.active() && topology.size() == 0) FAIL();
+    if (cycle % 100 == 0) (void)all.first((all.size() + 1) / 2).cartesian({(all.size() + 1) / 2, 1});
+    const auto topology = all.cartesian({all.size()});
+    if (topology.axis(0).size() != all.size()) FAIL("the axis communicator has another size");
   }
-  const auto last_handle = MPI_Comm_c2f(all.cartesian({1, n}).axis(1).native());
-  CHECK(last_handle <= first_handle + 2);
+  CHECK(next_handle() == before);
 }
 
 }  // namespace

@@ -1,0 +1,126 @@
+#include <numeric>
+
+#include <tartan/base/random.hpp>
+
+#include "distributed/moves.hpp"
+#include "support/error_text.hpp"
+
+namespace tartan {
+namespace {
+
+using namespace testing;
+
+/// Rank sets of every relation to each other: all, overlapping, disjoint, one inside the other, in other orders.
+std::vector<Partition> partitions() {
+  const int n = world().size();
+  const Partition all(world());
+  const auto some = [&](int begin, int end, int step) {
+    std::vector<int> positions;
+    for (int i = begin; step > 0 ? i < end : i > end; i += step) positions.push_back(i);
+    return all.subset(positions);
+  };
+  std::vector<Partition> result{all};
+  for (const auto& partition : {some(n - 1, -1, -1), some(0, (n + 1) / 2, 1), some(n / 2, n, 1), some(n - 1, n - 2, -1),
+                                some(n / 4, n / 4 + (n + 1) / 2, 1), some(n - 1, -1, -2)}) {
+    if (std::ranges::find(result, partition) == result.end()) result.push_back(partition);
+  }
+  return result;
+}
+
+TEST_CASE("every placement moves between any two topologies, forward and adjoint, with exact values") {
+  const Shape shape{7, 3};
+  std::vector<std::vector<Laid<double>>> sides;
+  for (const auto& partition : partitions()) {
+    const auto topology = partition.cartesian({partition.size()});
+    auto& side = sides.emplace_back();
+    for (const auto& placements : all_placements(1, 2)) side.emplace_back(Distribution(topology, shape, placements));
+  }
+  for (const auto& from_side : sides) {
+    Sums sums;
+    for (const auto& to_side : sides) {
+      for (const auto& from : from_side) {
+        for (const auto& to : to_side) check_move(from, to, sums);
+      }
+    }
+    sums.verify();
+  }
+}
+
+TEST_CASE("grids of several axes on any two sets of ranks: fixed random pairs have exact values") {
+  const RandomStream stream(1, "transfers");
+  Index drawn = 0;
+  const auto draw = [&](std::size_t bound) {
+    return static_cast<std::size_t>(stream.below(drawn++, static_cast<Index>(bound)));
+  };
+  std::vector<CartesianTopology> topologies;
+  for (const auto& partition : partitions()) {
+    for (const int axes : {2, 3}) {
+      const auto grids = factorisations(partition.size(), axes);
+      topologies.push_back(partition.cartesian(grids[draw(grids.size())]));
+      topologies.push_back(partition.cartesian(grids[grids.size() / 2]));
+    }
+  }
+  const std::vector<Shape> shapes{{}, {9}, {5, 4}, {3, 5, 2}};
+  Sums sums;
+  for (int trial = 0; trial < 600; ++trial) {
+    const auto& shape = shapes[draw(shapes.size())];
+    const auto side = [&] {
+      const auto& topology = topologies[draw(topologies.size())];
+      const int axes = topology.grid().axes();
+      const auto choices = all_placements(axes, shape.dimensions());
+      std::vector<int> nesting(static_cast<std::size_t>(axes));
+      std::iota(nesting.begin(), nesting.end(), 0);
+      std::ranges::rotate(nesting, nesting.begin() + static_cast<std::ptrdiff_t>(draw(nesting.size())));
+      return Laid<double>(Distribution(topology, shape, choices[draw(choices.size())], {.nesting = nesting}));
+    };
+    const auto from = side();
+    const auto to = side();
+    check_move(from, to, sums);
+  }
+  sums.verify();
+}
+
+TEST_CASE("the adjoint defect of transfers is rounding") {
+  const auto all = partitions();
+  for (const auto& a : all) {
+    for (const auto& b : {all.front(), all.back()}) {
+      const auto from = a.cartesian({a.size()});
+      const auto to = b.cartesian({1, b.size()});
+      for (const auto& placements : all_placements(1, 2)) {
+        const Distribution domain(from, {7, 5}, placements);
+        const Distribution range(to, {7, 5}, {Partial{}, Shard{1}});
+        INFO(domain.to_string() << " -> " << range.to_string());
+        CHECK(adjoint_defect(Redistribution(domain, range)) < 1e-14);
+        CHECK(adjoint_defect(Redistribution(range, domain)) < 1e-14);
+      }
+    }
+  }
+}
+
+TEST_CASE("an element goes once from each source term to each target copy, and not at all where it may stay") {
+  const int n = world().size();
+  const Partition all(world());
+  const auto topology = all.cartesian({n});
+  const auto backwards = partitions()[n > 1 ? 1 : 0].cartesian({n});
+  const auto sent = [&](const Placement& from, const Placement& to) {
+    return Redistribution({topology, {8, 3}, {from}}, {backwards, {8, 3}, {to}}).elements_sent();
+  };
+  CHECK(sent(Replicate{}, Replicate{}) == 0);
+  CHECK(sent(Replicate{}, Shard{0}) == 0);
+  CHECK(sent(Partial{}, Partial{}) == 0);
+  CHECK(sent(Root{}, Root{}) == (n > 1 ? 24 : 0));
+  CHECK(sent(Root{}, Replicate{}) == 24 * (n - 1));
+  CHECK(sent(Partial{}, Root{}) == 24 * (n - 1));
+  CHECK(sent(Shard{0}, Replicate{}) == 24 * (n - 1));
+}
+
+TEST_CASE("topologies without a common root exchange nothing") {
+  if (world().size() == 1) return;
+  const Partition reversed(world().split(0, -world().rank(), "reversed"));
+  const Distribution from(Partition(world()).cartesian({world().size()}), {4}, {Shard{0}});
+  const Distribution to(reversed.cartesian({world().size()}), {4}, {Shard{0}});
+  CHECK(contains(error_text([&] { Redistribution(from, to); }), "without a common root"));
+}
+
+}  // namespace
+}  // namespace tartan
