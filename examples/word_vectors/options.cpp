@@ -115,7 +115,7 @@ cxxopts::ParseResult parse(int argc, const char* const* argv) try {
 }  // namespace
 
 tartan::Shape Options::grid_for(int ranks) const {
-  const tartan::Shape shape = grid.value_or(tartan::Shape{1, 1, ranks});
+  tartan::Shape shape = grid.value_or(tartan::Shape{1, 1, ranks});
   if (shape.elements() != ranks) {
     throw tartan::Error(fmt::format("--grid {}x{}x{} has {} ranks, but this job has {}", shape[0], shape[1], shape[2],
                                     shape.elements(), ranks));

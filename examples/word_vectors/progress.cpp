@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -14,7 +15,7 @@ namespace word_vectors {
 namespace {
 
 std::string clock_time(double seconds) {
-  const auto whole = static_cast<Index>(seconds + 0.5);
+  const auto whole = static_cast<Index>(std::lround(seconds));
   return whole < 3600 ? fmt::format("{}:{:02}", whole / 60, whole % 60)
                       : fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }

@@ -118,7 +118,7 @@ void check_collective(const Communicator& communicator, const std::function<std:
             communicator, "comparison");
   const auto code = complete_within(request, collective_deadline());
   if (!code) {
-    exchange.release();  // MPI may still write there when the others come after all
+    (void)exchange.release();  // MPI may still write there when the others come after all
     const auto why =
         fmt::format("rank {} of \"{}\" calls {}, but not all its peers came within {:g} s", communicator.rank(),
                     communicator.name(), text, static_cast<double>(collective_deadline().count()) / 1000);

@@ -64,7 +64,7 @@ std::optional<int> meet(int mine, milliseconds deadline) {
     const auto completed = complete_within(request, deadline);
     if (completed == MPI_SUCCESS) return values->back();
   }
-  values.release();
+  (void)values.release();
   return std::nullopt;
 }
 
