@@ -2,7 +2,7 @@
 
 include(CMakePackageConfigHelpers)
 
-install(TARGETS tartan EXPORT TartanTargets FILE_SET HEADERS)
+install(TARGETS tartan EXPORT TartanTargets FILE_SET HEADERS FILE_SET eigen)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Tartan)
 install(EXPORT TartanTargets NAMESPACE Tartan:: DESTINATION ${package_dir})
 
