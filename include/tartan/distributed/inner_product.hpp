@@ -4,9 +4,9 @@
 
 namespace tartan {
 
-/// Collective over the active ranks. The sum over ranks of the inner products of local parts, in double: the pairing of
-/// a tensor with a dual one, for which <A x, y> = <x, A* y> holds for every move A. Throws Error unless y is placed as
-/// x.distribution().dual().
+/// Collective over the root, so that <A x, y> = <x, A* y> can be asked on every rank, also of a move A between two
+/// topologies. The sum over ranks of the inner products of local parts, in double: the pairing of a tensor with a dual
+/// one. Throws Error unless y is placed as x.distribution().dual().
 template <class T>
 double pairing(const DistributedTensor<T>& x, const DistributedTensor<T>& y);
 

@@ -44,6 +44,10 @@ class Adjoint {
   A a_;
 };
 
+/// Without this, Adjoint(Adjoint(a)) would be a copy of its argument.
+template <LinearOperator A>
+Adjoint(Adjoint<A>) -> Adjoint<Adjoint<A>>;
+
 /// B after A: x -> B A x.
 template <LinearOperator B, LinearOperator A>
 class Composition {
@@ -77,9 +81,9 @@ class Composition {
 template <class T>
 DistributedTensor<T> random_tensor(const Distribution& distribution, const RandomStream& stream);
 
-/// Collective. How far an operator is from its adjoint identity, |<A x, y> - <x, A* y>| / (|A x| |y| + |x| |A* y|) for
-/// random x and y drawn from `seed`, with |.| the root of the sum of squares over ranks: of the order of T's rounding
-/// for a correct pair.
+/// Collective over the root. How far an operator is from its adjoint identity, |<A x, y> - <x, A* y>| / (|A x| |y| +
+/// |x| |A* y|) for random x and y drawn from `seed`, with |.| the root of the sum of squares over ranks: of the order
+/// of T's rounding for a correct pair.
 template <class T = double, LinearOperator<T> A>
 double adjoint_defect(const A& a, std::uint64_t seed = 1) {
   const auto local_norm = [](const DistributedTensor<T>& x) {
