@@ -69,8 +69,11 @@ TrainingResult train(const tartan::CartesianTopology& grid, const Vocabulary& vo
   const double half = 0.5 / static_cast<double>(options.dimension);
   const auto input = table(grid, "input", vocabulary.size(), options, tartan::initializers::uniform(-half, half));
   const auto output = table(grid, "output", vocabulary.size(), options, tartan::initializers::constant(0));
-  tartan::Adagrad<float> optimizer({input.weight(), output.weight()},
-                                   {.learning_rate = options.learning_rate, .epsilon = 1e-10});
+  // The accumulator starts above zero: from zero, Adagrad's first step is the sign of the gradient, and where a gradient
+  // cancels to rounding noise that sign, a whole step, would depend on the grid.
+  tartan::Adagrad<float> optimizer(
+      {input.weight(), output.weight()},
+      {.learning_rate = options.learning_rate, .epsilon = 1e-10, .initial_accumulator = 1e-4});
 
   const auto words = static_cast<double>(vocabulary.corpus_words());
   const auto start = Progress::steady_seconds();

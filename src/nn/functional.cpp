@@ -118,18 +118,26 @@ struct Block {
   }
 };
 
+/// The rows of `upstream` summed into the rows of the weight that the ids hit.
 template <class T, class I>
-RowSparse<T> weight_gradient(const DistributedTensor<I>& ids, const DistributedTensor<T>& upstream,
-                             const Distribution& distribution, Index padding) {
+Gradient<T> weight_gradient(const DistributedTensor<I>& ids, const DistributedTensor<T>& upstream,
+                            const Distribution& distribution, Index padding, bool sparse) {
   const Block block(distribution);
   const Index hits = ids.local().elements();
   const auto plan = kernels::plan_rows(cpu, ids.local().data(), hits, block.first_row, block.rows, padding);
+  const auto contributions = matrix<const T>(upstream.local(), hits, block.columns);
+  if (!sparse) {
+    auto gradient = DistributedTensor<T>::zeros(distribution);
+    gradient.modify([&](Tensor<T>& out) {
+      kernels::accumulate_rows(cpu, plan, contributions, matrix<T>(out, block.rows, block.columns));
+    });
+    return gradient;
+  }
   const auto distinct = static_cast<Index>(plan.rows.size());
   RowSparse<T> gradient{
       .distribution = distribution, .rows = plan.rows, .values = Tensor<T>(Shape{distinct, block.columns})};
   for (Index& row : gradient.rows) row += block.first_row;
-  kernels::fold_rows(cpu, plan, matrix<const T>(upstream.local(), hits, block.columns),
-                     matrix<T>(gradient.values, distinct, block.columns));
+  kernels::fold_rows(cpu, plan, contributions, matrix<T>(gradient.values, distinct, block.columns));
   return gradient;
 }
 
@@ -153,8 +161,7 @@ Variable<T> embedding(const DistributedTensor<I>& ids, const Variable<T>& weight
                                                     gradient = where.gradient, saved = Saved(ids)] {
       const auto upstream = result.take_contributions();
       if (!upstream) return;
-      auto rows_hit = weight_gradient(saved.get(), *upstream, gradient, padding);
-      weight.contribute(sparse ? Gradient<T>(std::move(rows_hit)) : Gradient<T>(rows_hit.dense()));
+      weight.contribute(weight_gradient(saved.get(), *upstream, gradient, padding, sparse));
     });
   }
   return result;
