@@ -25,6 +25,7 @@
 #include <tartan/partition/placement.hpp>
 #include <tartan/partition/run.hpp>
 
+#include <tartan/distributed/combine.hpp>
 #include <tartan/distributed/distributed_tensor.hpp>
 #include <tartan/distributed/inner_product.hpp>
 #include <tartan/distributed/linear_operator.hpp>

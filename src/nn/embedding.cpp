@@ -37,57 +37,93 @@ std::vector<int> weight_nesting(const EmbeddingAxes& axes, int count) {
   return nesting;
 }
 
+Index checked_padding(Index padding, Index rows, const std::string& name) {
+  require(-rows <= padding && padding < rows,
+          "the embedding '{}' has padding_idx {}, which a table of {} rows does not have", name, padding, rows);
+  return padding < 0 ? padding + rows : padding;
+}
+
+Shape table_shape(const EmbeddingLayerOptions& options) { return {options.num_embeddings, options.embedding_dim}; }
+
 }  // namespace
 
 template <class T>
-DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, EmbeddingLayerOptions options)
+DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, EmbeddingLayerOptions options,
+                                              const Shape& shape)
     : topology_(topology),
       options_(std::move(options)),
       axes_(checked_axes(options_.axes, topology.grid(), options_.name)) {
-  const Index rows = options_.num_embeddings;
-  const Index columns = options_.embedding_dim;
-  require(rows >= 1 && columns >= 1,
-          "the embedding '{}' needs num_embeddings and embedding_dim of at least 1, not {} and {}", options_.name, rows,
-          columns);
-  if (options_.padding_idx) {
-    auto& padding = *options_.padding_idx;
-    require(-rows <= padding && padding < rows,
-            "the embedding '{}' has padding_idx {}, which a table of {} rows does not have", options_.name, padding,
-            rows);
-    if (padding < 0) padding += rows;
+  const auto& name = options_.name;
+  require(shape.dimensions() == 2 && shape[0] >= 1 && shape[1] >= 1,
+          "the embedding '{}' needs num_embeddings and embedding_dim of at least 1, not {}", name, shape);
+  options_.num_embeddings = shape[0];
+  options_.embedding_dim = shape[1];
+  if (options_.padding_idx) options_.padding_idx = checked_padding(*options_.padding_idx, shape[0], name);
+  if (options_.max_norm) {
+    require(*options_.max_norm > 0, "the embedding '{}' has max_norm {}, which must be positive", name,
+            *options_.max_norm);
+    require(options_.norm_type > 0, "the embedding '{}' has norm_type {}, which must be positive", name,
+            options_.norm_type);
   }
   const auto storage = options_.storage;
   require(storage.is_root() || storage.is_replicate() || storage.is_shard(0),
-          "the embedding '{}' cannot store its weight as {} along the data axis: Root, Replicate or Shard(0)",
-          options_.name, storage.to_string());
+          "the embedding '{}' cannot store its weight as {} along the data axis: Root, Replicate or Shard(0)", name,
+          storage);
   require(!options_.output.is_root(),
           "the embedding '{}' cannot give its output as Root along the rows axis: Partial, Replicate or Shard(d)",
-          options_.name);
+          name);
 
   Placements placements(static_cast<std::size_t>(topology.grid().axes()), Replicate{});
-  const auto place = [&](const std::optional<int>& axis, Placement placement) {
-    if (axis) placements[static_cast<std::size_t>(*axis)] = placement;
-  };
-  place(axes_.rows, Shard{0});
-  place(axes_.columns, Shard{1});
+  if (axes_.rows) placements[static_cast<std::size_t>(*axes_.rows)] = Shard{0};
+  if (axes_.columns) placements[static_cast<std::size_t>(*axes_.columns)] = Shard{1};
   const DistributionOptions nesting{.nesting = weight_nesting(axes_, topology.grid().axes())};
-  applied_ = Distribution(topology, Shape{rows, columns}, placements, nesting);
-  place(axes_.data, storage);
-  const auto stored = applied_.with(placements);
+  applied_ = Distribution(topology, shape, std::move(placements), nesting);
+  stored_ = axes_.data ? applied_.with(*axes_.data, storage) : applied_;
+}
 
+template <class T>
+DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, EmbeddingLayerOptions options)
+    : DistributedEmbedding(topology, options, table_shape(options)) {
   const RandomStream stream(options_.seed, options_.name + ".weight");
   const Index padding = options_.padding_idx.value_or(-1);
-  weight_ = this->add_parameter(options_.name + ".weight",
-                                DistributedTensor<T>::from_function(stored, [&](std::span<const Index> i) {
-                                  return i[0] == padding ? 0.0 : options_.initial(stream, i[0] * columns + i[1]);
-                                }));
+  const Index columns = options_.embedding_dim;
+  keep(DistributedTensor<T>::from_function(stored_, [&](std::span<const Index> i) {
+    return i[0] == padding ? 0.0 : options_.initial(stream, i[0] * columns + i[1]);
+  }));
+}
+
+template <class T>
+DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, const DistributedTensor<T>& weight,
+                                              EmbeddingLayerOptions options)
+    : DistributedEmbedding(topology, options, weight.shape()) {
+  const Shape named = table_shape(options);
+  require((named[0] == 0 || named[0] == weight.shape()[0]) && (named[1] == 0 || named[1] == weight.shape()[1]),
+          "the embedding '{}' is said to be {} but was given a weight of {}", options_.name, named, weight.shape());
+  const auto moved = redistribute(weight, stored_);
+  keep(moved.local().data() == weight.local().data() ? moved.clone() : moved);
+}
+
+template <class T>
+void DistributedEmbedding<T>::keep(DistributedTensor<T> weight) {
+  const auto name = options_.name + ".weight";
+  weight_ = options_.freeze ? Variable<T>(std::move(weight)) : this->add_parameter(name, std::move(weight));
+}
+
+template <class T>
+Variable<T> DistributedEmbedding<T>::table() const {
+  const auto version = weight_.value().version();
+  if (!moved_ || moved_->version != version) moved_ = Moved{redistribute(weight_.value(), applied_), version};
+  return redistributed(weight_, moved_->table);
 }
 
 template <class T>
 template <class I>
 Variable<T> DistributedEmbedding<T>::operator()(const DistributedTensor<I>& ids) const {
-  const auto table = redistribute(weight_, applied_);
-  const auto rows = functional::embedding(ids, table, {.padding_idx = options_.padding_idx, .sparse = options_.sparse});
+  if (options_.max_norm) functional::renormalize_rows(ids, weight_, *options_.max_norm, options_.norm_type);
+  const auto rows = functional::embedding(ids, table(),
+                                          {.padding_idx = options_.padding_idx,
+                                           .scale_grad_by_freq = options_.scale_grad_by_freq,
+                                           .sparse = options_.sparse});
   return axes_.rows ? redistribute(rows, rows.distribution().with(*axes_.rows, options_.output)) : rows;
 }
 

@@ -1,9 +1,14 @@
 #include <tartan/nn/functional.hpp>
 
+#include <cmath>
 #include <exception>
+#include <unordered_map>
+#include <vector>
 
 #include <tartan/autograd/tape.hpp>
 #include <tartan/comm/agreement.hpp>
+#include <tartan/distributed/combine.hpp>
+#include <tartan/distributed/redistribution.hpp>
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
@@ -118,6 +123,32 @@ struct Block {
   }
 };
 
+/// Collective along the axes that shard the ids: the whole batch.
+template <class I>
+DistributedTensor<I> gathered(const DistributedTensor<I>& ids) {
+  auto placements = ids.distribution().placements();
+  for (auto& placement : placements) {
+    if (placement.is_shard()) placement = Replicate{};
+  }
+  return redistribute(ids, ids.distribution().with(std::move(placements)));
+}
+
+/// Collective along the axes that shard the ids: divides each row of `upstream` by how often its id occurs in the whole
+/// batch.
+template <class T, class I>
+void divide_by_frequencies(const DistributedTensor<I>& ids, DistributedTensor<T>& upstream) {
+  std::unordered_map<I, T> counts;
+  for (const I id : gathered(ids).local().span()) counts[id] += 1;
+  DistributedTensor<T> divided(upstream.distribution());
+  divided.modify([&](Tensor<T>& out) {
+    const Index columns = ids.local().elements() == 0 ? 0 : out.elements() / ids.local().elements();
+    for (Index i = 0; i < out.elements(); ++i) {
+      out[i] = upstream.local()[i] / counts.at(ids.local()[i / columns]);
+    }
+  });
+  upstream = std::move(divided);
+}
+
 /// The rows of `upstream` summed into the rows of the weight that the ids hit.
 template <class T, class I>
 Gradient<T> weight_gradient(const DistributedTensor<I>& ids, const DistributedTensor<T>& upstream,
@@ -148,6 +179,7 @@ Variable<T> embedding(const DistributedTensor<I>& ids, const Variable<T>& weight
   const auto where = placed(ids.distribution(), weight.distribution());
   const Index padding = padding_row(options.padding_idx, weight.shape()[0]);
   check_ids(ids, weight.shape()[0]);
+  if (options.max_norm) renormalize_rows(ids, weight, *options.max_norm, options.norm_type);
 
   const Block block(weight.distribution());
   DistributedTensor<T> rows(where.result);
@@ -157,20 +189,52 @@ Variable<T> embedding(const DistributedTensor<I>& ids, const Variable<T>& weight
   });
   auto result = Variable<T>::result(std::move(rows), records(weight));
   if (result.requires_gradient()) {
-    GradientTape::active()->record("an embedding", [weight, result, padding, sparse = options.sparse,
-                                                    gradient = where.gradient, saved = Saved(ids)] {
-      const auto upstream = result.take_contributions();
-      if (!upstream) return;
-      weight.contribute(weight_gradient(saved.get(), *upstream, gradient, padding, sparse));
-    });
+    GradientTape::active()->record(
+        "an embedding", [weight, result, padding, options, gradient = where.gradient, saved = Saved(ids)] {
+          auto upstream = result.take_contributions();
+          if (!upstream) return;
+          if (options.scale_grad_by_freq) divide_by_frequencies(saved.get(), *upstream);
+          weight.contribute(weight_gradient(saved.get(), *upstream, gradient, padding, options.sparse));
+        });
   }
   return result;
 }
 
-#define INSTANTIATE(T)                                                                                                 \
-  template Variable<T> embedding(const DistributedTensor<std::int32_t>&, const Variable<T>&, const EmbeddingOptions&); \
-  template Variable<T> embedding(const DistributedTensor<std::int64_t>&, const Variable<T>&, const EmbeddingOptions&);
-TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
+template <class T, class I>
+void renormalize_rows(const DistributedTensor<I>& ids, Variable<T> weight, double max_norm, double norm_type) {
+  require(max_norm > 0, "max_norm is {}, but must be positive", max_norm);
+  require(norm_type > 0, "norm_type is {}, but must be positive", norm_type);
+  require(weight.shape().dimensions() == 2 && !weight.distribution().any(Placement::Kind::partial),
+          "rows of a weight placed as {} have no norms: (V, D) without Partial is needed", weight.distribution());
+  check_ids(ids, weight.shape()[0]);
+
+  const Block block(weight.distribution());
+  const auto batch = gathered(ids);
+  const auto plan =
+      kernels::plan_rows(cpu, batch.local().data(), batch.local().elements(), block.first_row, block.rows, Index{-1});
+  const auto distinct = static_cast<Index>(plan.rows.size());
+  std::vector<double> norms(plan.rows.size());
+  kernels::row_power_sums(cpu, matrix<const T>(weight.value().local(), block.rows, block.columns), plan.rows.data(),
+                          distinct, norm_type, norms.data());
+  const bool largest = std::isinf(norm_type);
+  combine_along(weight.topology(), weight.distribution().axes_of(1), std::span(norms),
+                largest ? Reduction::max : Reduction::sum);
+  for (double& n : norms) {
+    if (!largest) n = std::pow(n, 1 / norm_type);
+    n = n > max_norm ? max_norm / (n + 1e-7) : 1;
+  }
+  weight.modify([&](Tensor<T>& table) {
+    kernels::scale_rows(cpu, plan.rows.data(), distinct, norms.data(), matrix<T>(table, block.rows, block.columns));
+  });
+}
+
+#define INSTANTIATE(T, I)                                                                                   \
+  template Variable<T> embedding(const DistributedTensor<I>&, const Variable<T>&, const EmbeddingOptions&); \
+  template void renormalize_rows(const DistributedTensor<I>&, Variable<T>, double, double);
+INSTANTIATE(float, std::int32_t)
+INSTANTIATE(float, std::int64_t)
+INSTANTIATE(double, std::int32_t)
+INSTANTIATE(double, std::int64_t)
 #undef INSTANTIATE
 
 }  // namespace tartan::functional
