@@ -262,10 +262,12 @@ Variable<T> binary_cross_entropy_with_logits(const Variable<T>& x, const Distrib
         "binary cross-entropy", [x, result, factor, saved = Saved(x.value()), labels = Saved(y)] {
           const auto g = result.take_contributions();
           if (!g) return;
+          const auto& inputs = saved.get().local();
+          const auto& targets = labels.get().local();
           DistributedTensor<T> gradient(input_gradient(x.distribution(), result.distribution()));
           gradient.modify([&](Tensor<T>& out) {
             if (out.elements() == 0) return;
-            kernels::binary_cross_entropy_backward(cpu, saved.get().local().data(), labels.get().local().data(),
+            kernels::binary_cross_entropy_backward(cpu, inputs.data(), targets.data(),
                                                    static_cast<T>(factor) * g->local()[0], out.elements(), out.data());
           });
           x.contribute(std::move(gradient));

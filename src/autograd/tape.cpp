@@ -12,10 +12,11 @@ namespace {
 
 thread_local GradientTape* innermost = nullptr;
 thread_local GradientTape* in_replay = nullptr;
+thread_local std::uint64_t tapes_made = 0;
 
 }  // namespace
 
-GradientTape::GradientTape() : outer_{innermost} { innermost = this; }
+GradientTape::GradientTape() : outer_{innermost}, id_{++tapes_made} { innermost = this; }
 
 GradientTape::~GradientTape() {
   if (innermost == this) innermost = outer_;
@@ -56,7 +57,8 @@ void GradientTape::backward(const Variable<T>& loss) {
   require(innermost == this, "a tape is replayed while another one inside it still records");
   require(loss.shape().dimensions() == 0, "backward needs a loss without dimensions, not {}",
           loss.distribution().to_string());
-  require(loss.requires_gradient(), "backward was asked of a loss that depends on no parameter recorded on this tape");
+  require(loss.is_recorded_by(*this),
+          "backward was asked of a loss that depends on no parameter recorded on this tape");
   replayed_ = true;
   innermost = outer_;
   in_replay = this;

@@ -64,6 +64,13 @@ Gradient<T> moved(const Gradient<T>& gradient, const Distribution& to) {
 }  // namespace
 
 template <class T>
+Variable<T> Variable<T>::result(DistributedTensor<T> value, bool requires_gradient) {
+  Variable variable(std::move(value), requires_gradient, {});
+  if (requires_gradient && GradientTape::active() != nullptr) variable.node_->tape = GradientTape::active()->id();
+  return variable;
+}
+
+template <class T>
 const DistributedTensor<T>& Variable<T>::value() const {
   require(node_ != nullptr, "an empty variable is used");
   return node_->value;
@@ -78,6 +85,11 @@ const std::string& Variable<T>::name() const {
 template <class T>
 bool Variable<T>::requires_gradient() const {
   return node_ != nullptr && node_->requires_gradient;
+}
+
+template <class T>
+bool Variable<T>::is_recorded_by(const GradientTape& tape) const {
+  return requires_gradient() && (is_parameter() || node_->tape == tape.id());
 }
 
 template <class T>
@@ -105,13 +117,16 @@ void Variable<T>::clear_gradient() {
 template <class T>
 void Variable<T>::contribute(Gradient<T> contribution) const {
   if (!requires_gradient()) return;
+  auto* const tape = GradientTape::replaying();
+  require(tape != nullptr, "a gradient reached {} outside of a backward pass",
+          is_parameter() ? "'" + name() + "'" : "a variable of " + distribution().to_string());
+  if (!is_recorded_by(*tape)) return;
   require(distribution_of(contribution).shape() == shape(), "a gradient of the shape {} for a variable of the shape {}",
           distribution_of(contribution).shape().to_string(), shape().to_string());
   auto& pending = node_->pending;
   pending = pending ? sum(*pending, contribution) : std::move(contribution);
   if (!is_parameter()) return;
-  require(GradientTape::replaying() != nullptr, "a gradient reached '{}' outside of a backward pass", name());
-  GradientTape::replaying()->reached(node_.get(), [self = *this](bool keep) {
+  tape->reached(node_.get(), [self = *this](bool keep) {
     if (keep) self.keep_contributions();
     self.node_->pending.reset();
   });

@@ -1,3 +1,4 @@
+#include <array>
 #include <numeric>
 
 #include <tartan/base/random.hpp>
@@ -112,6 +113,26 @@ TEST_CASE("an element goes once from each source term to each target copy, and n
   CHECK(sent(Root{}, Replicate{}) == 24 * (n - 1));
   CHECK(sent(Partial{}, Root{}) == 24 * (n - 1));
   CHECK(sent(Shard{0}, Replicate{}) == 24 * (n - 1));
+}
+
+TEST_CASE("of several copies the one on the lowest rank is sent, and terms are added in the order of ranks") {
+  const int n = world().size();
+  if (n < 4) return;
+  const Partition all(world());
+  const auto copies = all.subset({2, 1, 0}).cartesian({3});
+  const auto last = all.subset({n - 1}).cartesian({1});
+  const auto x = laid_out<double>(Distribution(copies, {5}, {Replicate{}}));
+  {
+    const CommRecorder recorder;
+    redistribute(x, Distribution(last, {5}, {Replicate{}}));
+    CHECK(recorder.bytes() == (world().rank() == 0 ? 5 * 8 : 0));
+  }
+  const std::array<double, 3> terms{1e16, 3, -1e16};  // on ranks 0, 1, 2; another order gives another sum
+  Tensor<double> part(x.local().shape());
+  if (copies.active()) part.fill(terms[static_cast<std::size_t>(world().rank())]);
+  const auto y = DistributedTensor<double>::from_local(x.distribution().dual(), part);
+  const auto sum = redistribute(y, Distribution(last, {5}, {Replicate{}}));
+  for (const double element : sum.local().span()) CHECK(element == (1e16 + 3) - 1e16);
 }
 
 TEST_CASE("topologies without a common root exchange nothing") {

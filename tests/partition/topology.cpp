@@ -191,6 +191,19 @@ TEST_CASE("topologies over all, some and permuted ranks") {
   CHECK(contains(error_text([&] { grid.along({2}); }), "not distinct axes"));
 }
 
+TEST_CASE("a distribution belongs to its topology") {
+  const int n = world().size();
+  const Partition all(world());
+  const Distribution d(all.cartesian({n}), {8, 3}, {Shard{0}});
+  CHECK(d == Distribution(Partition(world()).cartesian({n}), {8, 3}, {Shard{0}}));
+  CHECK(d != Distribution(Grid(Shape{n}), {8, 3}, {Shard{0}}));
+  CHECK((d == Distribution(all.subset(numbers(n - 1, -1, -1)).cartesian({n}), {8, 3}, {Shard{0}})) == (n == 1));
+  CHECK(d.with({Root{}}).topology() == d.topology());
+  CHECK(d.with_shape({4}).topology() == d.topology());
+  CHECK(d.dual().topology() == d.topology());
+  CHECK(d.topology().active());
+}
+
 TEST_CASE("copies and getters of partitions and topologies do not communicate") {
   const Partition all(world());
   const auto topology = all.cartesian({1, world().size()});

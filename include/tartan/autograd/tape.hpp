@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ class GradientTape {
   template <class T>
   void backward(const Variable<T>& loss);
 
+  /// Of this tape alone, never 0.
+  std::uint64_t id() const noexcept { return id_; }
   /// The innermost tape of this thread, or null.
   static GradientTape* active() noexcept;
   /// For operations: adds a backward rule. `name` appears in errors.
@@ -49,6 +52,7 @@ class GradientTape {
   std::vector<Entry> entries_;
   std::vector<Reached> reached_;
   GradientTape* outer_;
+  std::uint64_t id_;
   bool replayed_ = false;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,8 @@
 #include <tartan/distributed/row_sparse.hpp>
 
 namespace tartan {
+
+class GradientTape;
 
 /// A gradient is a logical tensor of its variable's shape, dense or with few rows, in whatever placement was cheapest.
 template <class T>
@@ -25,14 +28,14 @@ class Variable {
   Variable() = default;
   /// A constant: no gradient flows to it.
   Variable(DistributedTensor<T> value) : Variable(std::move(value), false, {}) {}
-  /// A parameter: a variable with a name whose gradient is kept until clear_gradient().
+  /// A parameter: a variable whose gradient is kept until clear_gradient(). Throws Error where the name is empty.
   static Variable parameter(std::string name, DistributedTensor<T> value) {
+    if (name.empty()) throw Error("a parameter of " + value.distribution().to_string() + " needs a name");
     return Variable(std::move(value), true, std::move(name));
   }
-  /// The result of an operation, for who writes one: gradients flow through it where `requires_gradient`.
-  static Variable result(DistributedTensor<T> value, bool requires_gradient) {
-    return Variable(std::move(value), requires_gradient, {});
-  }
+  /// The result of an operation, for who writes one: gradients flow through it where `requires_gradient`, in the pass
+  /// of the tape that records now.
+  static Variable result(DistributedTensor<T> value, bool requires_gradient);
 
   bool is_null() const noexcept { return node_ == nullptr; }
   const DistributedTensor<T>& value() const;
@@ -50,6 +53,8 @@ class Variable {
   const std::string& name() const;
   bool is_parameter() const { return !name().empty(); }
   bool requires_gradient() const;
+  /// Whether gradients flow to it in the pass of `tape`: to parameters in all, to results of operations in one.
+  bool is_recorded_by(const GradientTape& tape) const;
 
   /// What the backward passes since clear_gradient() left, in distribution().gradient(). For parameters.
   bool has_gradient() const;
@@ -58,9 +63,9 @@ class Variable {
   DistributedTensor<T> dense_gradient() const;
   void clear_gradient();
 
-  /// For operations: adds a contribution to the gradient of the pass that runs; nothing where no gradient is required.
-  /// Does not communicate. Contributions are added in one placement: where two differ on an axis, both become Partial
-  /// there.
+  /// For operations: adds a contribution to the gradient of the pass that runs; nothing where no gradient is required,
+  /// or only in the pass of another tape. Does not communicate. Contributions are added in one placement: where two
+  /// differ on an axis, both become Partial there.
   void contribute(Gradient<T> contribution) const;
   /// For operations: ends the sum of this pass's contributions and gives it in distribution().gradient(), or nothing
   /// where none came. Collective where a move is needed.
@@ -71,6 +76,7 @@ class Variable {
     DistributedTensor<T> value;
     bool requires_gradient = false;
     std::string name = {};
+    std::uint64_t tape = 0;                    ///< the id of the one that recorded it as a result
     std::optional<Gradient<T>> pending = {};   ///< of the pass that runs
     std::optional<Gradient<T>> gradient = {};  ///< of the passes before
   };

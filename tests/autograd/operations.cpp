@@ -1,0 +1,511 @@
+// Every operation in every legal placement against plain loops on whole arrays: exact values, exact gradients (the
+// loops are affine in each number, so that a difference of two of their values is a derivative) and Taylor remainders
+// of second order; and every other placement is refused.
+
+#include "autograd/logical.hpp"
+#include "support/error_text.hpp"
+
+#include <numeric>
+
+namespace tartan {
+namespace {
+
+using namespace testing;
+
+using Inputs = std::vector<Variable<double>>;
+
+/// Linear in all inputs together, or in each of them: then integers give integers and everything is exact.
+enum class Order { linear, bilinear, other };
+
+/// An operation and its meaning on whole arrays.
+struct Operation {
+  std::string name;
+  std::vector<Shape> shapes;  ///< of the inputs
+  std::function<Variable<double>(const Inputs&)> apply;
+  std::function<Flat(const std::vector<Flat>&)> meaning;
+  Order order = Order::linear;
+  double scale = 1;  ///< of the inputs
+
+  bool exact() const { return order != Order::other; }
+};
+
+Numbers numbers_of(std::size_t input) { return input == 0 ? Numbers{1, -4} : Numbers{-2, 9}; }
+Numbers direction_of(std::size_t input) { return input == 0 ? Numbers{3, -8} : Numbers{1, 2}; }
+constexpr Numbers upstream_numbers{2, -5};
+
+Flat flat(const Shape& shape, Numbers numbers, double scale = 1) {
+  Flat values;
+  for (Index i = 0; i < shape.elements(); ++i) values.push_back(static_cast<double>(numbers(i)) * scale);
+  return values;
+}
+
+/// A tensor of which every rank has its part of `numbers` · scale, and its own term where it is Partial.
+DistributedTensor<double> tensor(const Distribution& d, Numbers numbers, double scale = 1) {
+  auto result = laid_out<double>(d, numbers);
+  result.modify([&](Tensor<double>& out) {
+    for (double& value : out.span()) value *= scale;
+  });
+  return result;
+}
+
+/// x + step · v
+DistributedTensor<double> moved(const DistributedTensor<double>& x, const DistributedTensor<double>& v, double step) {
+  auto result = x.clone();
+  result.modify([&](Tensor<double>& out) {
+    for (Index i = 0; i < out.elements(); ++i) out[i] += step * v.local()[i];
+  });
+  return result;
+}
+
+/// What an operation should give, independent of placements.
+struct Expected {
+  Flat value;
+  std::vector<Flat> gradients;
+
+  explicit Expected(const Operation& operation) {
+    std::vector<Flat> inputs;
+    for (std::size_t i = 0; i < operation.shapes.size(); ++i) {
+      inputs.push_back(flat(operation.shapes[i], numbers_of(i), operation.scale));
+    }
+    value = operation.meaning(inputs);
+    const double step = operation.exact() ? 1 : 1e-4;
+    for (auto& input : inputs) {
+      Flat gradient;
+      for (double& number : input) {
+        const double before = number;
+        number = before + step;
+        const double above = loss(operation.meaning(inputs));
+        number = before - step;
+        gradient.push_back((above - loss(operation.meaning(inputs))) / (2 * step));
+        number = before;
+      }
+      gradients.push_back(std::move(gradient));
+    }
+  }
+
+  static double loss(const Flat& values) {
+    double sum = 0;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      sum += values[i] * static_cast<double>(upstream_numbers(static_cast<Index>(i)));
+    return sum;
+  }
+};
+
+/// <result, upstream> for an upstream that differs at every index.
+Variable<double> loss_of(const Variable<double>& result) {
+  const auto upstream = laid_out<double>(result.distribution().gradient(), upstream_numbers);
+  return sum(result * Variable<double>(upstream));
+}
+
+void check_operation(const Operation& operation, const std::vector<Distribution>& placed, const Expected& expected,
+                     Batch& batch) {
+  std::string label = operation.name;
+  for (const auto& d : placed) label += " " + d.to_string();
+  INFO(label);
+
+  Inputs inputs;
+  std::vector<DistributedTensor<double>> directions;
+  for (std::size_t i = 0; i < placed.size(); ++i) {
+    inputs.push_back(
+        Variable<double>::parameter("input " + std::to_string(i), tensor(placed[i], numbers_of(i), operation.scale)));
+    directions.push_back(tensor(placed[i], direction_of(i), operation.scale));
+  }
+
+  GradientTape tape;
+  const auto result = operation.apply(inputs);
+  const auto loss = loss_of(result);
+  tape.backward(loss);
+
+  const double tolerance = operation.exact() ? 0 : 1e-6;
+  check_logical(result.value(), expected.value, operation.exact() ? 0 : 1e-12, label + ", value", batch);
+  Flat mine{share(loss.value()), 0, 0, 0};
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    REQUIRE(inputs[i].has_gradient());
+    const auto gradient = inputs[i].dense_gradient();
+    CHECK(gradient.distribution() == placed[i].gradient());
+    check_logical(gradient, expected.gradients[i], tolerance, label + ", gradient", batch);
+    mine[1] += share_of_product(gradient, directions[i]);
+  }
+
+  const auto loss_after = [&](double step) {
+    Inputs others;
+    for (std::size_t i = 0; i < inputs.size(); ++i) others.emplace_back(moved(inputs[i].value(), directions[i], step));
+    return share(loss_of(operation.apply(others)).value());
+  };
+  const double step = operation.exact() ? 0.5 : 1.0 / 64;
+  mine[2] = loss_after(step);
+  mine[3] = loss_after(step / 2);
+  batch.add(label + ", Taylor", mine, [=, order = operation.order](const Flat& sums) {
+    const double wide = sums[2] - sums[0] - step * sums[1];
+    const double narrow = sums[3] - sums[0] - step / 2 * sums[1];
+    CHECK(sums[1] != 0);
+    if (order == Order::linear) {
+      CHECK(wide == 0);
+      CHECK(narrow == 0);
+    } else {
+      CHECK(narrow != 0);
+      CHECK(wide / narrow == (order == Order::bilinear ? Approx(4).epsilon(1e-12) : Approx(4).epsilon(0.05)));
+    }
+  });
+}
+
+Operation plus() {
+  return {"a sum",
+          {{3, 5}, {3, 5}},
+          [](const Inputs& x) { return x[0] + x[1]; },
+          [](const std::vector<Flat>& x) {
+            Flat out;
+            for (std::size_t i = 0; i < x[0].size(); ++i) out.push_back(x[0][i] + x[1][i]);
+            return out;
+          }};
+}
+
+Operation times() {
+  return {"a product",
+          {{3, 5}, {3, 5}},
+          [](const Inputs& x) { return x[0] * x[1]; },
+          [](const std::vector<Flat>& x) {
+            Flat out;
+            for (std::size_t i = 0; i < x[0].size(); ++i) out.push_back(x[0][i] * x[1][i]);
+            return out;
+          },
+          Order::bilinear};
+}
+
+Operation multiple() {
+  return {"a multiple",
+          {{3, 5}},
+          [](const Inputs& x) { return -3.0 * x[0]; },
+          [](const std::vector<Flat>& x) {
+            Flat out;
+            for (const double value : x[0]) out.push_back(-3 * value);
+            return out;
+          }};
+}
+
+Operation summation() {
+  return {"a sum of elements",
+          {{3, 5}},
+          [](const Inputs& x) { return sum(x[0]); },
+          [](const std::vector<Flat>& x) { return Flat{std::accumulate(x[0].begin(), x[0].end(), 0.0)}; }};
+}
+
+/// k = 0: (3, 5) with (3, 5); otherwise with (3, k, 5).
+Operation dots(Index k) {
+  return {k == 0 ? "dot" : "dot with several",
+          {{3, 5}, k == 0 ? Shape{3, 5} : Shape{3, k, 5}},
+          [](const Inputs& x) { return dot(x[0], x[1]); },
+          [k](const std::vector<Flat>& x) {
+            const auto several = static_cast<std::size_t>(std::max<Index>(k, 1));
+            Flat out(3 * several);
+            for (std::size_t row = 0; row < out.size(); ++row) {
+              for (std::size_t c = 0; c < 5; ++c) out[row] += x[0][row / several * 5 + c] * x[1][row * 5 + c];
+            }
+            return out;
+          },
+          Order::bilinear};
+}
+
+double label_at(Index flat) { return static_cast<double>((3 * flat) % 5) / 4; }
+
+Operation cross_entropy(LossReduction reduction) {
+  return {"binary cross-entropy",
+          {{3, 5}},
+          [=](const Inputs& x) {
+            const auto labels = DistributedTensor<double>::from_function(
+                x[0].distribution(), [](auto i) { return label_at(i[0] * 5 + i[1]); });
+            return binary_cross_entropy_with_logits(x[0], labels, reduction);
+          },
+          [=](const std::vector<Flat>& x) {
+            double sum = 0;
+            for (std::size_t i = 0; i < x[0].size(); ++i) {
+              const double p = 1 / (1 + std::exp(-x[0][i]));
+              const double y = label_at(static_cast<Index>(i));
+              sum -= y * std::log(p) + (1 - y) * std::log(1 - p);
+            }
+            return Flat{reduction == LossReduction::sum ? sum : sum / static_cast<double>(x[0].size())};
+          },
+          Order::other,
+          0.25};
+}
+
+/// Every grid of one or two axes.
+std::vector<CartesianTopology> topologies(const Partition& partition) {
+  std::vector<CartesianTopology> result{partition.cartesian({partition.size()})};
+  for (const auto& grid : factorisations(partition.size(), 2)) result.push_back(partition.cartesian(grid));
+  return result;
+}
+
+/// One axis's placements of the operands that an operation takes; the others must be refused.
+using Legal = std::function<bool(Placement a, Placement b)>;
+
+bool one_partial_one_replicate(Placement a, Placement b) {
+  return (a.is_partial() && b.is_replicate()) || (a.is_replicate() && b.is_partial());
+}
+
+/// Collective. All pairs of placements on all grids: right where legal, refused where not.
+void check_pairs(const Operation& operation, const Partition& partition, const Legal& legal) {
+  const Expected expected(operation);
+  Batch batch;
+  SameTexts texts;
+  for (const auto& topology : topologies(partition)) {
+    const int axes = topology.grid().axes();
+    for (const auto& a : all_placements(axes, operation.shapes[0].dimensions())) {
+      for (const auto& b : all_placements(axes, operation.shapes[1].dimensions())) {
+        const Distribution first(topology, operation.shapes[0], a);
+        const Distribution second(topology, operation.shapes[1], b);
+        bool fits = true;
+        for (std::size_t axis = 0; axis < a.size(); ++axis) fits = fits && legal(a[axis], b[axis]);
+        if (fits) {
+          check_operation(operation, {first, second}, expected, batch);
+          continue;
+        }
+        const auto text = texts.of([&] {
+          operation.apply({DistributedTensor<double>::zeros(first), DistributedTensor<double>::zeros(second)});
+        });
+        INFO(text);
+        CHECK(contains(text, first.to_string()));
+        CHECK(contains(text, second.to_string()));
+      }
+    }
+  }
+  texts.verify();
+  batch.verify();
+}
+
+void check_single(const Operation& operation, const Partition& partition, bool takes_partial) {
+  const Expected expected(operation);
+  Batch batch;
+  SameTexts texts;
+  for (const auto& topology : topologies(partition)) {
+    for (const auto& a : all_placements(topology.grid().axes(), operation.shapes[0].dimensions())) {
+      const Distribution d(topology, operation.shapes[0], a);
+      if (takes_partial || !d.any(Placement::Kind::partial)) {
+        check_operation(operation, {d}, expected, batch);
+        continue;
+      }
+      const auto text = texts.of([&] { operation.apply({DistributedTensor<double>::zeros(d)}); });
+      CHECK(contains(text, d.to_string()));
+    }
+  }
+  texts.verify();
+  batch.verify();
+}
+
+/// All ranks, and all but the last, which runs the same program.
+std::vector<Partition> partitions() {
+  const Partition all(world());
+  if (world().size() == 1) return {all};
+  return {all, all.first(world().size() - 1)};
+}
+
+TEST_CASE("a sum takes operands that are placed alike") {
+  for (const auto& partition : partitions()) {
+    check_pairs(plus(), partition, [](Placement a, Placement b) { return a == b; });
+  }
+}
+
+TEST_CASE("a product takes operands that are placed alike, or a Partial and a Replicate one") {
+  for (const auto& partition : partitions()) {
+    check_pairs(times(), partition, [](Placement a, Placement b) {
+      return (a == b && !a.is_partial()) || one_partial_one_replicate(a, b);
+    });
+  }
+}
+
+TEST_CASE("dot takes operands that are placed alike, or a Partial and a Replicate one") {
+  for (const auto& partition : partitions()) {
+    check_pairs(dots(0), partition, [](Placement a, Placement b) {
+      return (a == b && !a.is_partial()) || one_partial_one_replicate(a, b);
+    });
+  }
+}
+
+TEST_CASE("dot with several rows for each") {
+  for (const auto& partition : partitions()) {
+    check_pairs(dots(2), partition, [](Placement a, Placement b) {
+      if (a.is_shard(1)) return b.is_shard(2);
+      return (a == b && !a.is_partial()) || one_partial_one_replicate(a, b);
+    });
+  }
+}
+
+TEST_CASE("a multiple of a tensor in any placement") {
+  for (const auto& partition : partitions()) check_single(multiple(), partition, true);
+}
+
+TEST_CASE("the sum over the elements of a tensor in any placement") {
+  for (const auto& partition : partitions()) check_single(summation(), partition, true);
+}
+
+TEST_CASE("binary cross-entropy of logits in any placement but Partial") {
+  for (const auto reduction : {LossReduction::mean, LossReduction::sum}) {
+    for (const auto& partition : partitions()) check_single(cross_entropy(reduction), partition, false);
+  }
+}
+
+TEST_CASE("binary cross-entropy far from zero") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  const auto large = [](auto i) { return i[0] % 2 == 0 ? 800.0 : -800.0; };
+  const auto x =
+      Variable<double>::parameter("x", DistributedTensor<double>::from_function({topology, {5}, {Shard{0}}}, large));
+  const auto y = DistributedTensor<double>::from_function(x.distribution(), [](auto i) { return i[0] < 2 ? 1 : 0; });
+  GradientTape tape;
+  const auto loss = binary_cross_entropy_with_logits(x, y, LossReduction::sum);
+  tape.backward(loss);
+  Batch batch;
+  check_logical(loss.value(), {0 + 800.0 + 800 + 0 + 800}, 1e-9, "loss", batch);
+  check_logical(x.dense_gradient(), {0, -1, 1, 0, 1}, 1e-12, "gradient", batch);
+  batch.verify();
+}
+
+TEST_CASE("redistribute between all placements on one axis, and from each to several on two") {
+  for (const auto& partition : partitions()) {
+    Batch batch;
+    for (const auto& topology : topologies(partition)) {
+      const auto choices = all_placements(topology.grid().axes(), 2);
+      for (std::size_t from = 0; from < choices.size(); ++from) {
+        for (std::size_t to = 0; to < choices.size(); ++to) {
+          if (topology.grid().axes() == 2 && (to + from) % 6 != 0) continue;
+          const Distribution target(topology, {3, 5}, choices[to]);
+          const Operation operation{"redistribute to " + target.to_string(),
+                                    {{3, 5}},
+                                    [&](const Inputs& x) { return redistribute(x[0], target); },
+                                    [](const std::vector<Flat>& x) { return x[0]; }};
+          check_operation(operation, {Distribution(topology, {3, 5}, choices[from])}, Expected(operation), batch);
+        }
+      }
+    }
+    batch.verify();
+  }
+}
+
+TEST_CASE("redistribute to another topology and back in the backward pass") {
+  if (world().size() == 1) return;
+  const Partition all(world());
+  const auto wide = all.cartesian({world().size()});
+  const auto narrow = all.first(world().size() - 1).cartesian({world().size() - 1, 1});
+  Batch batch;
+  for (const auto& from : all_placements(1, 2)) {
+    for (const auto& to : all_placements(2, 2)) {
+      const Distribution target(narrow, {3, 5}, to);
+      const Operation operation{"redistribute to " + target.to_string(),
+                                {{3, 5}},
+                                [&](const Inputs& x) { return redistribute(x[0], target); },
+                                [](const std::vector<Flat>& x) { return x[0]; }};
+      check_operation(operation, {Distribution(wide, {3, 5}, from)}, Expected(operation), batch);
+    }
+  }
+  batch.verify();
+}
+
+TEST_CASE("what several axes shard must nest alike, and given blocks must be alike") {
+  const int n = world().size();
+  SameTexts texts;
+  for (const auto& grid : factorisations(n, 2)) {
+    const auto topology = Partition(world()).cartesian(grid);
+    const Distribution plain(topology, {9, 4}, {Shard{0}, Shard{0}});
+    const Distribution other(topology, {9, 4}, {Shard{0}, Shard{0}}, {.nesting = {1, 0}});
+    const bool alike = grid[0] == 1 || grid[1] == 1;
+    const DistributedTensor<double> x = laid_out<double>(plain);
+    const DistributedTensor<double> y = laid_out<double>(other);
+    for (const auto& apply : {plus().apply, times().apply, dots(0).apply}) {
+      const auto text = texts.of([&] { apply({x, y}); });
+      CHECK((text == "no error") == alike);
+    }
+    const auto labels = texts.of([&] { binary_cross_entropy_with_logits(Variable<double>(x), y); });
+    CHECK((labels == "no error") == alike);
+  }
+  const auto topology = Partition(world()).cartesian({n});
+  std::vector<Index> blocks(static_cast<std::size_t>(n), 0);
+  blocks.back() = 9;
+  const Distribution balanced(topology, {9, 4}, {Shard{0}});
+  const Distribution uneven(topology, {9, 4}, {Shard{0}}, {.block_extents = {{0, blocks}}});
+  const auto text = texts.of([&] { plus().apply({laid_out<double>(balanced), laid_out<double>(uneven)}); });
+  CHECK((text == "no error") == (n == 1));
+  texts.verify();
+
+  Batch batch;
+  for (const auto& operation : {plus(), times(), dots(0)}) {
+    std::vector<Index> given(static_cast<std::size_t>(n), 0);
+    given.back() = 5;
+    const Distribution d(topology, {3, 5}, {Shard{1}}, {.block_extents = {{0, given}}});
+    check_operation(operation, {d, d}, Expected(operation), batch);
+  }
+  batch.verify();
+}
+
+TEST_CASE("operands of different shapes or grids are refused") {
+  const auto topology = Partition(world()).cartesian({world().size(), 1});
+  const auto turned = Partition(world()).cartesian({1, world().size()});
+  const auto on = [](const CartesianTopology& t, Shape shape) {
+    return Variable<double>(DistributedTensor<double>::zeros({t, std::move(shape), {Replicate{}, Replicate{}}}));
+  };
+  SameTexts texts;
+  const auto a = on(topology, {3, 5});
+  const auto refuses = [&](const auto& call) { CHECK(texts.of(call) != "no error"); };
+  for (const auto& b : {on(topology, {5, 3}), on(topology, {3}), on(topology, {3, 1, 1, 5})}) {
+    refuses([&] { a + b; });
+    refuses([&] { a* b; });
+    refuses([&] { dot(a, b); });
+    refuses([&] { binary_cross_entropy_with_logits(a, b.value()); });
+  }
+  refuses([&] { dot(on(topology, {}), on(topology, {})); });
+  refuses([&] { dot(on(topology, {3, 2, 5}), a); });
+  refuses([&] { redistribute(a, Distribution(topology, {5, 3}, {Replicate{}, Replicate{}})); });
+  if (world().size() > 1) {
+    refuses([&] { a + on(turned, {3, 5}); });
+    refuses([&] { a* on(turned, {3, 5}); });
+    refuses([&] { dot(a, on(turned, {3, 5})); });
+  }
+  texts.verify();
+}
+
+TEST_CASE("vectors, numbers and empty tensors") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  Batch batch;
+  const auto vector = [&](Numbers numbers) {
+    return Variable<double>::parameter("v", laid_out<double>({topology, {5}, {Shard{0}}}, numbers));
+  };
+  const auto a = vector({1, 1});
+  const auto b = vector({2, -3});
+  {
+    GradientTape tape;
+    const auto product = dot(a, b);
+    check_logical(product.value(), {-3 - 2 + 3 + 12 + 25}, 0, "product", batch);
+    tape.backward(3.0 * product);
+  }
+  check_logical(a.dense_gradient(), {-9, -3, 3, 9, 15}, 0, "gradient of a", batch);
+  check_logical(b.dense_gradient(), {3, 6, 9, 12, 15}, 0, "gradient of b", batch);
+
+  const auto empty = Variable<double>::parameter("e", DistributedTensor<double>({topology, {0, 4}, {Shard{0}}}));
+  {
+    GradientTape tape;
+    const auto nothing = sum(empty * empty);
+    check_logical(nothing.value(), {0}, 0, "sum of nothing", batch);
+    tape.backward(nothing);
+  }
+  CHECK(empty.dense_gradient().local().elements() == 0);
+  check_logical(dot(empty, empty).value(), {}, 0, "no rows", batch);
+
+  const auto hollow = Variable<double>::parameter("h", DistributedTensor<double>({topology, {3, 0}, {Shard{0}}}));
+  check_logical(dot(hollow, hollow).value(), {0, 0, 0}, 0, "rows of no columns", batch);
+  batch.verify();
+}
+
+TEST_CASE("operations in float are rounded once per number") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  const Distribution d(topology, {7}, {Shard{0}});
+  const auto x = DistributedTensor<float>::from_function(d, [](auto i) { return 0.1F * static_cast<float>(i[0] + 1); });
+  const Variable<float> v(x);
+  const auto local = x.local().span();
+  const auto product = (v * v).value().local();
+  const auto scaled = (0.3F * v).value().local();
+  for (std::size_t i = 0; i < local.size(); ++i) {
+    CHECK(product.span()[i] == local[i] * local[i]);
+    CHECK(scaled.span()[i] == 0.3F * local[i]);
+  }
+}
+
+}  // namespace
+}  // namespace tartan
