@@ -30,6 +30,7 @@
 #include <tartan/distributed/inner_product.hpp>
 #include <tartan/distributed/linear_operator.hpp>
 #include <tartan/distributed/redistribution.hpp>
+#include <tartan/distributed/row_exchange.hpp>
 #include <tartan/distributed/row_sparse.hpp>
 
 #include <tartan/autograd/operations.hpp>

@@ -64,7 +64,8 @@ struct Owners {
 
 /// The named rows, which may repeat, folded in the order given.
 template <class T>
-RowSparse<T> merged(const Distribution& to, const std::vector<Index>& names, const std::vector<T>& rows, Index columns) {
+RowSparse<T> merged(const Distribution& to, const std::vector<Index>& names, const std::vector<T>& rows,
+                    Index columns) {
   const auto owned = to.box(to.topology().rank())[0];
   const auto hits = static_cast<Index>(names.size());
   const auto plan = kernels::plan_rows(cpu, names.data(), hits, owned.begin, owned.extent(), Index{-1});
@@ -117,7 +118,6 @@ RowSparse<T> sum_rows(const RowSparse<T>& x, int axis, const Distribution& to, I
     std::vector<Index> counts(static_cast<std::size_t>(group.size()));
     const std::vector<Index> one(counts.size(), 1);
     group.all_gather(std::span<const Index>(&mine, 1), std::span<Index>(counts), one);
-    // Every rank is known to name `most` rows at most, so that counts of one rank decide nothing.
     std::vector<Index> names(static_cast<std::size_t>(total(counts)));
     std::vector<T> rows(names.size() * static_cast<std::size_t>(columns));
     group.all_gather(std::span<const Index>(x.rows), std::span<Index>(names), counts);
@@ -143,9 +143,9 @@ Tensor<T> gather_pieces(const CartesianTopology& topology, int axis, const Tenso
   return all;
 }
 
-#define INSTANTIATE(T)                                                                                          \
-  template Tensor<T> pull_rows(const DistributedTensor<T>&, int, std::span<const Index>, Index);                \
-  template RowSparse<T> sum_rows(const RowSparse<T>&, int, const Distribution&, Index);                         \
+#define INSTANTIATE(T)                                                                           \
+  template Tensor<T> pull_rows(const DistributedTensor<T>&, int, std::span<const Index>, Index); \
+  template RowSparse<T> sum_rows(const RowSparse<T>&, int, const Distribution&, Index);          \
   template Tensor<T> gather_pieces(const CartesianTopology&, int, const Tensor<T>&, std::span<const Index>);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE

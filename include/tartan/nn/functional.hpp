@@ -39,6 +39,24 @@ struct EmbeddingOptions {
 template <class T, class I>
 Variable<T> embedding(const DistributedTensor<I>& ids, const Variable<T>& weight, const EmbeddingOptions& options = {});
 
+/// Collective. The same lookup with rows on the move instead of tables: bytes in proportion to the distinct ids of each
+/// rank. The weight is as it is stored. Along each axis:
+///
+///     weight      ids         result         rows                                           gradient's terms
+///     Root        Shard(d)    Shard(d)       asked of coordinate 0 by number, and sent      summed there
+///     Shard(0)    Shard(d)    Shard(d)       asked of their owners by number, and sent      summed at the owners
+///     Replicate   Shard(d)    Shard(d)       at hand                                        summed on every rank
+///     Shard(0)    Replicate   Replicate      distinct owned rows are all-gathered, unsummed at hand
+///     Shard(1)    Replicate   Shard(last)    at hand                                        at hand
+///     Replicate   Replicate   Replicate      at hand                                        at hand
+///
+/// The first two rows of this table may apply to one axis of more than one rank, which nests inside the others that
+/// shard rows. The gradient is in the weight's own placement; terms are added in the order of ranks. Ids and options as
+/// for embedding().
+template <class T, class I>
+Variable<T> embedding_by_rows(const DistributedTensor<I>& ids, const Variable<T>& weight,
+                              const EmbeddingOptions& options = {});
+
 /// Collective. Every row of `weight` (V, D) that occurs in `ids`, once per distinct id of the global batch: with
 /// n = (Σ |w|^p)^(1/p) over the whole row, the largest |w| for infinite p, a row with n > max_norm becomes
 /// row · (max_norm / (n + 1e-7)); other rows stay. In place, and not differentiated. The ids are gathered along the
