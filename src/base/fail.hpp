@@ -3,9 +3,28 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <concepts>
+#include <string>
 #include <utility>
 
 #include <tartan/base/error.hpp>
+#include <tartan/base/shape.hpp>
+
+/// Whatever has to_string() is formatted by it: a text that is not needed is not made.
+template <class T>
+requires requires(const T& value) {
+  { value.to_string() } -> std::same_as<std::string>;
+}
+struct fmt::formatter<T> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+  template <class Context>
+  auto format(const T& value, Context& context) const {
+    return fmt::format_to(context.out(), "{}", value.to_string());
+  }
+};
+/// Not as the range that it is too.
+template <>
+struct fmt::is_range<tartan::Shape, char> : std::false_type {};
 
 namespace tartan {
 
@@ -15,7 +34,8 @@ template <class... Args>
   throw Error(fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// Throws Error with a formatted text unless `condition`.
+/// Throws Error with a formatted text unless `condition`. Give it objects, not their to_string(): arguments are
+/// evaluated either way.
 template <class... Args>
 void require(bool condition, fmt::format_string<Args...> format, Args&&... args) {
   if (!condition) fail(format, std::forward<Args>(args)...);

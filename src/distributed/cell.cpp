@@ -17,75 +17,64 @@ std::span<T> span_of(T* data, const Box& box) {
   return {data, static_cast<std::size_t>(box.elements())};
 }
 
-std::vector<Index> counts_of(const std::vector<Box>& boxes) {
-  std::vector<Index> counts;
-  for (const auto& box : boxes) counts.push_back(box.elements());
-  return counts;
-}
-
-/// Blocks of dimension `dim` of `whole` follow each other in memory.
-bool consecutive(const Box& whole, int dim) {
-  Index outer = 1;
-  for (int d = 0; d < dim; ++d) outer *= whole[d].extent();
-  return outer <= 1;
-}
-
-/// What `whole` shares with each of `boxes`.
-std::vector<Box> parts_of(const Box& whole, const std::vector<Box>& boxes) {
-  std::vector<Box> parts;
-  for (const auto& box : boxes) parts.push_back(intersect(whole, box));
-  return parts;
-}
-
-/// The `parts` (cut along `dim`) of the buffer `data` of `whole`, one after the other: the buffer itself where they lie
-/// so, otherwise a packed copy that lives as long as this object.
+/// The blocks of a side one after the other: the part itself where they lie so, otherwise a packed copy that lives as
+/// long as this object.
 template <class T>
 class Packed {
  public:
-  Packed(const T* data, const Box& whole, const std::vector<Box>& parts, int dim) : data_{data} {
-    if (consecutive(whole, dim)) return;
-    copy_ = Tensor<T>(Shape{whole.elements()});
-    T* target = copy_.data();
-    for (const auto& part : parts) {
-      copy_box(data, whole, target, part, part);
-      target += part.elements();
-    }
-    data_ = copy_.data();
+  Packed(const T* part, const Cell::Side& side, std::size_t elements) : blocks_{part, elements} {
+    if (side.rows <= 1) return;
+    copy_ = Tensor<T>(Shape{std::ssize(blocks_)});
+    split_columns(part, side.rows, side.widths, copy_.data());
+    blocks_ = std::as_const(copy_).span();
   }
-  const T* data() const { return data_; }
+  std::span<const T> blocks() const { return blocks_; }
 
  private:
   Tensor<T> copy_;
-  const T* data_;
+  std::span<const T> blocks_;
 };
 
-/// The inverse: where to receive `parts` of `whole` one after the other, and put() to bring them into `data`.
+/// The inverse: where to receive the blocks of a side, and put() to bring them into the part.
 template <class T>
 class Unpacked {
  public:
-  Unpacked(T* data, const Box& whole, const std::vector<Box>& parts, int dim)
-      : data_{data}, whole_{whole}, parts_{parts}, direct_{consecutive(whole, dim)} {
-    if (!direct_) copy_ = Tensor<T>(Shape{whole.elements()});
+  Unpacked(T* part, const Cell::Side& side, std::size_t elements) : part_{part}, side_{side}, blocks_{part, elements} {
+    if (side.rows <= 1) return;
+    copy_ = Tensor<T>(Shape{std::ssize(blocks_)});
+    blocks_ = copy_.span();
   }
-  T* data() { return direct_ ? data_ : copy_.data(); }
-  void put() {
-    if (direct_) return;
-    const T* source = copy_.data();
-    for (const auto& part : parts_) {
-      copy_box(source, part, data_, whole_, part);
-      source += part.elements();
-    }
+  std::span<T> blocks() const { return blocks_; }
+  void put() const {
+    if (blocks_.data() != part_) join_columns(std::as_const(copy_).data(), side_.rows, side_.widths, part_);
   }
 
  private:
-  T* data_;
-  const Box& whole_;
-  const std::vector<Box>& parts_;
-  bool direct_;
+  T* part_;
+  const Cell::Side& side_;
   Tensor<T> copy_;
+  std::span<T> blocks_;
 };
 
+bool all_equal(const std::vector<Index>& counts) { return std::ranges::count(counts, counts[0]) == std::ssize(counts); }
+
+std::vector<Index> elements_of(const std::vector<Box>& boxes) {
+  std::vector<Index> elements;
+  for (const auto& box : boxes) elements.push_back(box.elements());
+  return elements;
+}
+
 }  // namespace
+
+Cell::Side::Side(const Box& mine, const std::vector<Box>& cuts, int dim, bool partly) : rows{1} {
+  for (int d = 0; d < dim; ++d) rows *= mine[d].extent();
+  Index inner = 1;
+  for (int d = dim + 1; d < mine.dimensions(); ++d) inner *= mine[d].extent();
+  for (const auto& cut : cuts) {
+    widths.push_back(cut[dim].extent() * inner);
+    counts.push_back(partly ? rows * widths.back() : cut.elements());
+  }
+}
 
 Cell::Cell(const Distribution& before, const Distribution& after, int axis)
     : axis_{axis},
@@ -94,11 +83,23 @@ Cell::Cell(const Distribution& before, const Distribution& after, int axis)
       communicator_{before.topology().axis(axis)} {
   const auto& topology = before.topology();
   if (!topology.active()) return;
+  before_ = before.box(topology.rank());
+  after_ = after.box(topology.rank());
+  std::vector<Box> sources;
+  std::vector<Box> targets;
   for (int coordinate = 0; coordinate < before.grid().extent(axis); ++coordinate) {
     const int position = before.grid().moved(topology.rank(), axis, coordinate);
-    before_.push_back(before.box(position));
-    after_.push_back(after.box(position));
+    sources.push_back(before.box(position));
+    targets.push_back(after.box(position));
   }
+  const bool both = from_.is_shard() && to_.is_shard();
+  if (to_.is_shard()) sent_ = Side(before_, targets, to_.dim(), both);
+  if (from_.is_shard()) received_ = Side(after_, sources, from_.dim(), both);
+  if (!both) return;
+  const auto held = elements_of(sources);
+  const auto wanted = elements_of(targets);
+  largest_ = std::max(std::ranges::max(held), std::ranges::max(wanted));
+  if (all_equal(held) && all_equal(wanted)) even_ = sent_.counts[0];
 }
 
 Cell Cell::adjoint() const {
@@ -106,68 +107,65 @@ Cell Cell::adjoint() const {
   result.from_ = to_.dual();
   result.to_ = from_.dual();
   std::swap(result.before_, result.after_);
+  std::swap(result.sent_, result.received_);
   return result;
 }
 
 template <class T>
 void Cell::apply(const T* in, T* out) const {
   if (communicator_.is_null()) return;
-  const auto me = static_cast<std::size_t>(communicator_.rank());
-  const Box& mine = before_[me];
-  const Box& result = after_[me];
-  const auto source = span_of(in, mine);
-  const auto target = span_of(out, result);
-  const auto copy = [&] { std::ranges::copy(source, out); };
+  const bool first = communicator_.rank() == 0;
+  const auto source = span_of(in, before_);
+  const auto target = span_of(out, after_);
+  const auto copy = [&] { copy_box(in, before_, out, after_, after_); };
   const auto clear = [&] { std::ranges::fill(target, additive_identity<T>()); };
+  const auto packed = [&] { return Packed<T>(in, sent_, source.size()); };
+  const auto unpacked = [&] { return Unpacked<T>(out, received_, target.size()); };
 
   using Kind = Placement::Kind;
   switch (from_.kind()) {
     case Kind::shard:
       switch (to_.kind()) {
         case Kind::shard: {
-          const auto sent = parts_of(mine, after_);
-          const auto received = parts_of(result, before_);
-          const Packed<T> packed(in, mine, sent, to_.dim());
-          Unpacked<T> unpacked(out, result, received, from_.dim());
-          const Index largest = std::max(std::ranges::max(counts_of(before_)), std::ranges::max(counts_of(after_)));
-          communicator_.all_to_all(std::span<const T>(packed.data(), source.size()), counts_of(sent),
-                                   span_of(unpacked.data(), result), counts_of(received), largest);
-          return unpacked.put();
+          const auto send = packed();
+          const auto receive = unpacked();
+          if (even_) {
+            communicator_.all_to_all(send.blocks(), receive.blocks(), *even_);
+          } else {
+            communicator_.all_to_all(send.blocks(), sent_.counts, receive.blocks(), received_.counts, largest_);
+          }
+          return receive.put();
         }
         case Kind::replicate: {
-          Unpacked<T> unpacked(out, result, before_, from_.dim());
-          communicator_.all_gather(source, span_of(unpacked.data(), result), counts_of(before_));
-          return unpacked.put();
+          const auto receive = unpacked();
+          communicator_.all_gather(source, receive.blocks(), received_.counts);
+          return receive.put();
         }
         case Kind::root: {
-          Unpacked<T> unpacked(out, result, before_, from_.dim());
-          communicator_.gather(source, span_of(unpacked.data(), result), counts_of(before_), 0);
-          return unpacked.put();
+          const auto receive = unpacked();
+          communicator_.gather(source, receive.blocks(), received_.counts, 0);
+          return receive.put();
         }
         case Kind::partial:
           clear();
-          return copy_box(in, mine, out, result, mine);
+          return copy_box(in, before_, out, after_, before_);
       }
       break;
     case Kind::replicate:
       switch (to_.kind()) {
         case Kind::shard:
-          return copy_box(in, mine, out, result, result);
         case Kind::replicate:
           return copy();
         case Kind::partial:
-          return me == 0 ? copy() : clear();
+          return first ? copy() : clear();
         case Kind::root:
-          return me == 0 ? copy() : void();
+          return first ? copy() : void();
       }
       break;
     case Kind::partial:
       switch (to_.kind()) {
-        case Kind::shard: {
-          const Packed<T> packed(in, mine, after_, to_.dim());
-          return communicator_.reduce_scatter(std::span<const T>(packed.data(), source.size()), target,
-                                              counts_of(after_));
-        }
+        case Kind::shard:
+          return communicator_.reduce_scatter(packed().blocks(), target, sent_.counts);
         case Kind::replicate:
           return communicator_.all_reduce(source, target);
         case Kind::partial:
@@ -178,15 +176,13 @@ void Cell::apply(const T* in, T* out) const {
       break;
     case Kind::root:
       switch (to_.kind()) {
-        case Kind::shard: {
-          const Packed<T> packed(in, mine, after_, to_.dim());
-          return communicator_.scatter(std::span<const T>(packed.data(), source.size()), target, counts_of(after_), 0);
-        }
+        case Kind::shard:
+          return communicator_.scatter(packed().blocks(), target, sent_.counts, 0);
         case Kind::replicate:
-          if (me == 0) copy();
+          if (first) copy();
           return communicator_.broadcast(target, 0);
         case Kind::partial:
-          return me == 0 ? copy() : clear();
+          return first ? copy() : clear();
         case Kind::root:
           return copy();
       }

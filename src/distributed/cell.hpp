@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,13 +26,28 @@ class Cell {
 
   std::string to_string() const;
 
+  /// This rank's part as a matrix; each rank of the axis's group sends or receives one block of its columns.
+  struct Side {
+    Side() = default;
+    /// `cuts` holds what each rank of the group has of dimension `dim`; without a cut dimension, each has its box.
+    Side(const Box& mine, const std::vector<Box>& cuts, int dim, bool partly);
+
+    Index rows = 0;
+    std::vector<Index> widths;
+    std::vector<Index> counts;  ///< elements per rank
+  };
+
  private:
   int axis_;
   Placement from_;
   Placement to_;
   Communicator communicator_;
-  std::vector<Box> before_;  ///< what each rank of the axis's group holds
-  std::vector<Box> after_;
+  Box before_;  ///< of this rank
+  Box after_;
+  Side sent_;
+  Side received_;
+  Index largest_ = 0;          ///< elements of any rank's part, before and after
+  std::optional<Index> even_;  ///< what any two ranks of the group exchange, where it is the same for all
 };
 
 }  // namespace tartan

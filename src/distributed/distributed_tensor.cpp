@@ -25,8 +25,8 @@ Placements everywhere(const Distribution& distribution, Placement placement) {
 }
 
 void require_shape(const Shape& shape, const Shape& expected, const Distribution& distribution) {
-  require(shape == expected, "a tensor of the shape {} was given where {} is needed for {}", shape.to_string(),
-          expected.to_string(), distribution.to_string());
+  require(shape == expected, "a tensor of the shape {} was given where {} is needed for {}", shape, expected,
+          distribution);
 }
 
 /// `tensor`, or a copy of it where it lies in the memory of `other`.
@@ -75,7 +75,7 @@ DistributedTensor<T> DistributedTensor<T>::from_local(Distribution distribution,
       equal = equal && bounds[0] == -bounds[1];
     }
     collectively(d.topology().communicator(),
-                 [&] { require(equal, "the copies of a tensor differ along a Replicate axis of {}", d.to_string()); });
+                 [&] { require(equal, "the copies of a tensor differ along a Replicate axis of {}", d); });
   }
   return result;
 }
@@ -145,7 +145,7 @@ DistributedTensor<T> DistributedTensor<T>::viewed_as(Distribution distribution) 
   require_state();
   const auto shape = distribution.local_shape(distribution.topology().rank());
   require(distribution.topology() == topology() && shape.elements() == local_.elements(),
-          "a tensor placed as {} cannot be viewed as {}", distribution_.to_string(), distribution.to_string());
+          "a tensor placed as {} cannot be viewed as {}", distribution_, distribution);
   DistributedTensor result;
   result.local_ = local_.reshaped(shape);
   result.distribution_ = std::move(distribution);

@@ -36,7 +36,7 @@ DistributedTensor<T> without_terms(const DistributedTensor<T>& x) {
 template <class T>
 double pairing(const DistributedTensor<T>& x, const DistributedTensor<T>& y) {
   require(y.distribution() == x.distribution().dual(), "a tensor placed as {} is paired with one placed as {}, not {}",
-          x.distribution().to_string(), x.distribution().dual().to_string(), y.distribution().to_string());
+          x.distribution(), x.distribution().dual(), y.distribution());
   return sum_over(x.topology().root(), local_product(x.local(), y.local()));
 }
 

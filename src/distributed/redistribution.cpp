@@ -15,92 +15,102 @@ namespace tartan {
 struct Redistribution::Plan {
   struct Step {
     std::variant<Cell, Transfer> move;
-    std::variant<Cell, Transfer> adjoint;
-    Distribution before;
-    Distribution after;
-    Index elements_sent;
+    Index elements_before;  ///< of this rank
+    Index elements_after;
+    Index elements_sent;  ///< by all ranks; of a Transfer, counted where it is asked for
   };
   std::vector<Step> steps;
+
+  /// Collective where a step is: brings `x` into `y`.
+  template <class T>
+  void run(const Tensor<T>& x, bool adjoint, Tensor<T>& y) const;
 };
 
+template <class T>
+void Redistribution::Plan::run(const Tensor<T>& x, bool adjoint, Tensor<T>& y) const {
+  if (steps.empty()) std::ranges::copy(x.span(), y.data());
+  Tensor<T> current = x;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const auto& step = steps[adjoint ? steps.size() - 1 - i : i];
+    Tensor<T> next = i + 1 == steps.size() ? y : Tensor<T>(Shape{adjoint ? step.elements_before : step.elements_after});
+    const T* in = std::as_const(current).data();
+    std::visit([&](const auto& move) { adjoint ? move.adjoint().apply(in, next.data()) : move.apply(in, next.data()); },
+               step.move);
+    current = std::move(next);
+  }
+}
+
+namespace {
+
+/// What every application verifies before its first message.
+template <class T>
+void enter(const DistributedTensor<T>& x, const Distribution& domain, const Distribution& range, const char* name) {
+  require(!x.is_null(), "{} takes a tensor placed as {}, but got none", name, domain);
+  require(x.distribution() == domain, "{} takes a tensor placed as {}, but got {}", name, domain, x.distribution());
+  const auto& root = domain.topology().root();
+  root.require_usable();
+  if (checks() != Checks::collective) return;
+  check_collective(root, [&] { return fmt::format("{} {} -> {}", name, domain.to_string(), range.to_string()); });
+}
+
+}  // namespace
+
 Redistribution::Redistribution(Distribution from, Distribution to) : from_(std::move(from)), to_(std::move(to)) {
-  require(from_.shape() == to_.shape(), "a tensor of the shape {} cannot take the shape {}: {} -> {}",
-          from_.shape().to_string(), to_.shape().to_string(), from_.to_string(), to_.to_string());
+  require(from_.shape() == to_.shape(), "a tensor of the shape {} cannot take the shape {}: {} -> {}", from_.shape(),
+          to_.shape(), from_, to_);
   auto plan = std::make_shared<Plan>();
   const auto one_topology = from_.topology() == to_.topology();
   require(one_topology || from_.topology().partition().shares_root_with(to_.topology().partition()),
-          "two topologies without a common root cannot exchange a tensor: {} -> {}", from_.to_string(),
-          to_.to_string());
+          "two topologies without a common root cannot exchange a tensor: {} -> {}", from_, to_);
   const auto steps = one_topology ? plan_axes(from_, to_) : std::nullopt;
   if (steps) {
+    const int me = from_.topology().rank();
     Distribution before = from_;
     for (const auto& step : *steps) {
-      const Cell cell(before, step.after, step.axis);
-      plan->steps.push_back(
-          {cell, cell.adjoint(), before, step.after, tartan::elements_sent(before, step.after, step.axis)});
+      plan->steps.push_back({Cell(before, step.after, step.axis), before.box(me).elements(),
+                             step.after.box(me).elements(), tartan::elements_sent(before, step.after, step.axis)});
       before = step.after;
     }
   } else {
-    const Transfer transfer(from_, to_);
-    plan->steps.push_back({transfer, transfer.adjoint(), from_, to_, -1});
+    plan->steps.push_back({Transfer(from_, to_), 0, 0, -1});
   }
   plan_ = std::move(plan);
 }
 
 template <class T>
-DistributedTensor<T> Redistribution::apply(const DistributedTensor<T>& x, bool adjoint,
-                                           DistributedTensor<T>* into) const {
-  const auto domain = adjoint ? to_.dual() : from_;
-  const auto range = adjoint ? from_.dual() : to_;
-  const char* name = adjoint ? "the adjoint of a redistribution" : "a redistribution";
-  require(!x.is_null() && x.distribution() == domain, "{} takes a tensor placed as {}, but got {}", name,
-          domain.to_string(), x.is_null() ? "none" : x.distribution().to_string());
-  const auto& root = domain.topology().root();
-  root.require_usable();
-  check_collective(root, [&] { return fmt::format("{} {} -> {}", name, domain.to_string(), range.to_string()); });
-
-  const auto& steps = plan_->steps;
-  DistributedTensor<T> current = x;
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    const bool last = i + 1 == steps.size();
-    const auto& step = steps[adjoint ? steps.size() - 1 - i : i];
-    const auto& move = adjoint ? step.adjoint : step.move;
-    DistributedTensor<T> next =
-        last && into != nullptr ? *into : DistributedTensor<T>(adjoint ? step.before.dual() : step.after);
-    next.modify(
-        [&](Tensor<T>& out) { std::visit([&](const auto& m) { m.apply(current.local().data(), out.data()); }, move); });
-    current = std::move(next);
-  }
-  if (into == nullptr) return current.viewed_as(range);
-  if (steps.empty()) {
-    into->modify([&](Tensor<T>& out) { std::ranges::copy(x.local().span(), out.data()); });
-  }
-  return *into;
+DistributedTensor<T> Redistribution::apply(const DistributedTensor<T>& x, const Distribution& domain,
+                                           const Distribution& range, bool adjoint) const {
+  enter(x, domain, range, adjoint ? "the adjoint of a redistribution" : "a redistribution");
+  if (plan_->steps.empty()) return x.viewed_as(range);
+  DistributedTensor<T> y(range);
+  y.modify([&](Tensor<T>& out) { plan_->run(x.local(), adjoint, out); });
+  return y;
 }
 
 template <class T>
 DistributedTensor<T> Redistribution::forward(const DistributedTensor<T>& x) const {
-  return apply<T>(x, false, nullptr);
+  return apply(x, from_, to_, false);
 }
 
 template <class T>
 void Redistribution::forward_into(const DistributedTensor<T>& x, DistributedTensor<T>& y) const {
-  require(!y.is_null() && y.distribution() == to_, "a redistribution into {} was given a result placed as {}",
-          to_.to_string(), y.is_null() ? "none" : y.distribution().to_string());
+  require(!y.is_null(), "a redistribution into {} was given no result", to_);
+  require(y.distribution() == to_, "a redistribution into {} was given a result placed as {}", to_, y.distribution());
   require(y.local().elements() == 0 || y.local().data() != x.local().data(),
           "a redistribution was asked to write over its own input");
-  apply<T>(x, false, &y);
+  enter(x, from_, to_, "a redistribution");
+  y.modify([&](Tensor<T>& out) { plan_->run(x.local(), false, out); });
 }
 
 template <class T>
 DistributedTensor<T> Redistribution::adjoint(const DistributedTensor<T>& y) const {
-  return apply<T>(y, true, nullptr);
+  return apply(y, to_.dual(), from_.dual(), true);
 }
 
 Index Redistribution::elements_sent() const {
   Index sum = 0;
   for (const auto& step : plan_->steps) {
-    sum += step.elements_sent >= 0 ? step.elements_sent : Transfer::elements_sent(step.before, step.after);
+    sum += step.elements_sent >= 0 ? step.elements_sent : Transfer::elements_sent(from_, to_);
   }
   return sum;
 }

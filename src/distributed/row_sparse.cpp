@@ -23,8 +23,8 @@ DistributedTensor<T> RowSparse<T>::dense() const {
 
 template <class T>
 RowSparse<T> add(const RowSparse<T>& a, const RowSparse<T>& b) {
-  require(a.distribution == b.distribution, "row-sparse tensors placed as {} and {} cannot be added",
-          a.distribution.to_string(), b.distribution.to_string());
+  require(a.distribution == b.distribution, "row-sparse tensors placed as {} and {} cannot be added", a.distribution,
+          b.distribution);
   RowSparse<T> result{.distribution = a.distribution, .rows = {}, .values = {}};
   std::ranges::set_union(a.rows, b.rows, std::back_inserter(result.rows));
   const Index columns = a.values.shape().dimensions() == 2 ? a.values.shape()[1] : 0;

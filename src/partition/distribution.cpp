@@ -24,25 +24,25 @@ std::vector<int> complete_nesting(std::vector<int> nesting, int axes) {
 Distribution::Distribution(Grid grid, Shape shape, Placements placements, DistributionOptions options)
     : grid_(std::move(grid)), shape_(std::move(shape)), placements_(std::move(placements)) {
   require(static_cast<int>(placements_.size()) == grid_.axes(),
-          "{} placements {} were given for the {} axes of a grid of shape {}", placements_.size(),
-          tartan::to_string(placements_), grid_.axes(), grid_.shape().to_string());
+          "{} placements {} were given for the {} axes of a grid of shape {}", placements_.size(), placements_,
+          grid_.axes(), grid_.shape());
   for (auto& placement : placements_) {
     if (!placement.is_shard()) continue;
     const int dims = shape_.dimensions();
     require(-dims <= placement.dim() && placement.dim() < dims,
-            "the placements {} shard dimension {}, which the shape {} does not have", tartan::to_string(placements_),
-            placement.dim(), shape_.to_string());
+            "the placements {} shard dimension {}, which the shape {} does not have", placements_, placement.dim(),
+            shape_);
     placement = Shard{placement.dim() < 0 ? placement.dim() + dims : placement.dim()};
   }
   nesting_ = complete_nesting(std::move(options.nesting), grid_.axes());
   blocks_.resize(placements_.size());
   for (const auto& [axis, extents] : options.block_extents) {
     require(0 <= axis && axis < grid_.axes() && placement(axis).is_shard(),
-            "block extents were given for axis {}, which shards nothing: {}", axis, tartan::to_string(placements_));
+            "block extents were given for axis {}, which shards nothing: {}", axis, placements_);
     const int dim = placement(axis).dim();
     require(axes_of(dim).size() <= 1,
             "block extents were given for axis {}, but another axis shards dimension {} too: {}", axis, dim,
-            tartan::to_string(placements_));
+            placements_);
     auto blocks = Decomposition::from_extents(extents);
     require(blocks.parts() == grid_.extent(axis) && blocks.extent() == shape_[dim],
             "the block extents [{}] of axis {} do not cut an extent of {} into {} blocks", fmt::join(extents, ", "),
@@ -68,7 +68,7 @@ DistributionOptions Distribution::options() const {
 }
 
 const CartesianTopology& Distribution::topology() const {
-  require(has_topology(), "the distribution {} was made from a bare grid and has no ranks", to_string());
+  require(has_topology(), "the distribution {} was made from a bare grid and has no ranks", *this);
   return *topology_;
 }
 

@@ -7,9 +7,9 @@
 namespace tartan {
 
 Grid::Grid(Shape shape) : shape_(std::move(shape)) {
-  for (const Index extent : shape_) require(extent >= 1, "a grid of shape {} has an empty axis", shape_.to_string());
+  for (const Index extent : shape_) require(extent >= 1, "a grid of shape {} has an empty axis", shape_);
   require(shape_.elements() <= std::numeric_limits<int>::max(), "a grid of shape {} has more ranks than MPI can number",
-          shape_.to_string());
+          shape_);
 }
 
 std::vector<int> Grid::coordinates(int position) const {

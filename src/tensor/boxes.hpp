@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include <tartan/base/box.hpp>
 
 namespace tartan {
@@ -12,5 +14,14 @@ void copy_box(const T* source, const Box& source_box, T* target, const Box& targ
 /// The same, adding to what `target` holds.
 template <class T>
 void add_box(const T* source, const Box& source_box, T* target, const Box& target_box, const Box& part);
+
+/// Cuts the columns of `matrix`, which has `rows` rows, into blocks of the given widths: each block becomes a matrix of
+/// its own, one after the other in `blocks`.
+template <class T>
+void split_columns(const T* matrix, Index rows, std::span<const Index> widths, T* blocks);
+
+/// The inverse.
+template <class T>
+void join_columns(const T* blocks, Index rows, std::span<const Index> widths, T* matrix);
 
 }  // namespace tartan

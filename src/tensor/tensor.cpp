@@ -8,7 +8,7 @@ namespace tartan {
 template <class T>
 Tensor<T> Tensor<T>::from(Shape shape, std::span<const T> values) {
   require(shape.elements() == static_cast<Index>(values.size()), "{} values were given for the shape {}", values.size(),
-          shape.to_string());
+          shape);
   Tensor result(std::move(shape));
   std::ranges::copy(values, result.data());
   return result;
@@ -29,8 +29,8 @@ Tensor<T> Tensor<T>::clone() const {
 
 template <class T>
 Tensor<T> Tensor<T>::reshaped(Shape shape) const {
-  require(shape.elements() == elements(), "{} elements of the shape {} cannot take the shape {}", elements(),
-          shape_.to_string(), shape.to_string());
+  require(shape.elements() == elements(), "{} elements of the shape {} cannot take the shape {}", elements(), shape_,
+          shape);
   Tensor result = *this;
   result.shape_ = std::move(shape);
   return result;

@@ -45,7 +45,8 @@ class Redistribution {
  private:
   struct Plan;
   template <class T>
-  DistributedTensor<T> apply(const DistributedTensor<T>& x, bool adjoint, DistributedTensor<T>* into) const;
+  DistributedTensor<T> apply(const DistributedTensor<T>& x, const Distribution& domain, const Distribution& range,
+                             bool adjoint) const;
 
   Distribution from_;
   Distribution to_;

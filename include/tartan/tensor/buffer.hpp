@@ -9,7 +9,8 @@
 namespace tartan {
 
 /// Bytes on one device: owned (aligned to `alignment`, in huge pages from 4 MiB up where the system has them) or the
-/// caller's. Copies share the bytes; the last owner frees them.
+/// caller's. Copies share the bytes; the last owner frees them. Freed blocks of 64 KiB and more wait for the next
+/// buffer of like size, keep_at_most() bytes of them in a process. Safe to use from several threads.
 class Buffer {
  public:
   static constexpr std::size_t alignment = 64;
@@ -20,6 +21,9 @@ class Buffer {
   explicit Buffer(Index bytes, Device device = {});
   /// The caller's memory, which must outlive every copy of this buffer.
   static Buffer view(void* data, Index bytes, Device device = {});
+
+  /// How much freed memory waits for new buffers: 128 MiB unless set. 0 gives all of it back at once.
+  static void keep_at_most(Index bytes);
 
   std::byte* data() const noexcept { return data_.get(); }
   Index bytes() const noexcept { return bytes_; }
