@@ -119,12 +119,36 @@ Variable<T> DistributedEmbedding<T>::table() const {
 template <class T>
 template <class I>
 Variable<T> DistributedEmbedding<T>::operator()(const DistributedTensor<I>& ids) const {
+  const functional::EmbeddingOptions lookup{.padding_idx = options_.padding_idx,
+                                            .scale_grad_by_freq = options_.scale_grad_by_freq,
+                                            .sparse = options_.sparse};
+  // Rows shrink where they are stored, before any copy of them moves.
   if (options_.max_norm) functional::renormalize_rows(ids, weight_, *options_.max_norm, options_.norm_type);
-  const auto rows = functional::embedding(ids, table(),
-                                          {.padding_idx = options_.padding_idx,
-                                           .scale_grad_by_freq = options_.scale_grad_by_freq,
-                                           .sparse = options_.sparse});
+  const auto rows = moves_rows(ids.distribution()) ? functional::embedding_by_rows(ids, weight_, lookup)
+                                                   : functional::embedding(ids, table(), lookup);
   return axes_.rows ? redistribute(rows, rows.distribution().with(*axes_.rows, options_.output)) : rows;
+}
+
+template <class T>
+bool DistributedEmbedding<T>::moves_rows(const Distribution& ids) const {
+  const auto extent = [&](const std::optional<int>& axis) { return axis ? topology_.grid().extent(*axis) : 1; };
+  const int data = extent(axes_.data);
+  const int rows = extent(axes_.rows);
+  if (options_.exchange == Exchange::table || (data > 1 && !ids.placement(*axes_.data).is_shard())) return false;
+  if (options_.exchange == Exchange::rows) return true;
+
+  // Elements on the wire, both ways, per column axis: a table of V rows or at most `distinct` rows per data rank; a
+  // number of a row counts as two elements.
+  const auto ids_per_rank = static_cast<double>(ids.shape().elements()) / data;
+  const auto distinct = std::min(ids_per_rank, static_cast<double>(options_.num_embeddings));
+  const auto columns = static_cast<double>(options_.embedding_dim) / extent(axes_.columns);
+  const double by_table = 2.0 * (data - 1) * static_cast<double>(options_.num_embeddings) * columns +
+                          (options_.output.is_partial() ? 0
+                           : options_.output.is_shard() ? 1
+                                                        : 2) *
+                              (rows - 1.0) * data * ids_per_rank * columns;
+  const double by_rows = 2.0 * (data - 1) * distinct * (columns + 2) + (rows - 1.0) * data * distinct * columns;
+  return by_rows < by_table;
 }
 
 template <class T>

@@ -33,8 +33,9 @@ struct Route {
       const auto axis = static_cast<int>(a);
       const auto w = weight.placement(axis);
       const auto i = ids.placement(axis);
+      const bool alone = weight.grid().extent(axis) == 1 && w.is_root();
       const bool fits = (i.is_shard() && !w.is_partial() && !w.is_shard(1)) ||
-                        (i.is_replicate() && (w.is_replicate() || w.is_shard()));
+                        (i.is_replicate() && (w.is_replicate() || w.is_shard() || alone));
       require(fits,
               "an embedding by rows does not take ids placed as {} with a weight placed as {}: along axis {}, {} and "
               "{} do not meet",

@@ -119,8 +119,7 @@ DistributedTensor<T> dense_gradient(const DistributedTensor<I>& ids, const Distr
 #define INSTANTIATE_IDS(I)                                     \
   template void check_ids(const DistributedTensor<I>&, Index); \
   template DistributedTensor<I> gathered(const DistributedTensor<I>&);
-INSTANTIATE_IDS(std::int32_t)
-INSTANTIATE_IDS(std::int64_t)
+TARTAN_FOR_EACH_ID_TYPE(INSTANTIATE_IDS)
 #undef INSTANTIATE_IDS
 
 #define INSTANTIATE(T, I)                                                                                              \

@@ -18,6 +18,13 @@ struct EmbeddingAxes {
   std::optional<int> columns = {};  ///< splits the embedding dimension
 };
 
+/// What moves for a lookup.
+enum class Exchange {
+  automatic,  ///< whichever is expected to send fewer bytes, from sizes that every rank knows
+  table,      ///< the table along the data axis, looked-up rows along the rows axis: functional::embedding
+  rows,       ///< distinct rows along both: functional::embedding_by_rows
+};
+
 struct EmbeddingLayerOptions {
   /// Names the parameter ("<name>.weight") and, with `seed`, its initial values.
   std::string name = "embedding";
@@ -45,6 +52,8 @@ struct EmbeddingLayerOptions {
   /// Where the output is asked for along the rows axis: Partial (nothing is sent), Replicate, or Shard of one of its
   /// dimensions.
   Placement output = Replicate{};
+  /// Ids that are Replicate along a data axis of more than one rank are always looked up by table.
+  Exchange exchange = Exchange::automatic;
 };
 
 /// A table of num_embeddings × embedding_dim numbers on a P_d × P_V × P_M grid. With ids (…) the output is (…, D):
@@ -98,6 +107,8 @@ class DistributedEmbedding : public Module<T> {
   void keep(DistributedTensor<T> weight);
   /// The weight as the lookup needs it; collective where it has changed since the last call.
   Variable<T> table() const;
+  /// Whether a lookup of such ids moves rows.
+  bool moves_rows(const Distribution& ids) const;
 
   Distribution applied_;  ///< of the weight during the lookup: Replicate along the data axis
   Distribution stored_;   ///< of the weight between: options.storage along the data axis
