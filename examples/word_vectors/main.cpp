@@ -15,7 +15,8 @@ using namespace word_vectors;
 
 void report(const Vocabulary& vocabulary, const TrainingResult& result, const Options& options) {
   const Vectors vectors{result.vectors.span(), options.dimension};
-  std::cout << "\nnearest neighbours\n";
+  std::cout << fmt::format("trained in {} steps with {} targets; {} bytes sent\n\nnearest neighbours\n", result.steps,
+                           result.targets, result.bytes);
   for (const auto& word : words_to_show(vocabulary, options.words)) {
     std::cout << "  " << describe_neighbours(vocabulary, vectors, word) << '\n';
   }

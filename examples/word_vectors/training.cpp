@@ -79,8 +79,8 @@ TrainingResult train(const tartan::CartesianTopology& grid, const Vocabulary& vo
   const double half = 0.5 / static_cast<double>(options.dimension);
   const auto input = table(grid, "input", vocabulary.size(), options, tartan::initializers::uniform(-half, half));
   const auto output = table(grid, "output", vocabulary.size(), options, tartan::initializers::constant(0));
-  // The accumulator starts above zero: from zero, Adagrad's first step is the sign of the gradient, and where a gradient
-  // cancels to rounding noise that sign, a whole step, would depend on the grid.
+  // The accumulator starts above zero: from zero, Adagrad's first step is the sign of the gradient, and where a
+  // gradient cancels to rounding noise that sign, a whole step, would depend on the grid.
   tartan::Adagrad<float> optimizer(
       {input.weight(), output.weight()},
       {.learning_rate = options.learning_rate, .epsilon = 1e-10, .initial_accumulator = 1e-4});
@@ -126,6 +126,8 @@ TrainingResult train(const tartan::CartesianTopology& grid, const Vocabulary& vo
                          epoch_loss / static_cast<double>(std::max<Index>(local_pairs, 1)));
       }
     }
+    result.steps += epoch.steps();
+    result.targets += epoch.pair_count() * (1 + options.sampling.negatives);
     auto total = DistributedTensor<double>(loss_distribution);
     total.modify([&](Tensor<double>& out) { out.fill(epoch_loss); });
     result.loss =
@@ -133,8 +135,8 @@ TrainingResult train(const tartan::CartesianTopology& grid, const Vocabulary& vo
   }
   const double trained = words * static_cast<double>(options.epochs);
   result.words_per_second = trained / (Progress::steady_seconds() - start);
-  grid.root().all_reduce(std::span<const Index>(&bytes, 1), std::span<Index>(&bytes, 1));
-  result.bytes_per_word = static_cast<double>(bytes) / trained;
+  grid.root().all_reduce(std::span<const Index>(&bytes, 1), std::span<Index>(&result.bytes, 1));
+  result.bytes_per_word = static_cast<double>(result.bytes) / trained;
   result.vectors = input.weight().value().to_root();
   return result;
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "base/element_types.hpp"
 
@@ -90,10 +91,12 @@ struct Rows {
     for (Index i = 0; i < loop.extent; ++i) copy(target + i * loop.target_stride, source + i * loop.source_stride);
   }
 
-  /// `total` is what the whole copy brings: more than a cache's share goes past it, which saves reading the target.
+  /// `total` is what the whole copy brings: more than a cache holds goes past it, which saves reading the target (and
+  /// gains nothing where the source is what lies scattered).
   void copy(const std::byte* source, std::byte* target, std::size_t total) const {
     const auto misaligned = reinterpret_cast<std::uintptr_t>(target) | static_cast<std::size_t>(loop.target_stride);
-    if (total >= streamed_from && loop.extent > 1 && (misaligned | width) % cache_line == 0) {
+    const bool dense = std::cmp_equal(loop.source_stride, width);
+    if (total >= streamed_from && dense && (misaligned | width) % cache_line == 0) {
       each(source, target, [this](std::byte* t, const std::byte* s) { stream(t, s, width); });
       return end_streams();
     }
@@ -113,7 +116,7 @@ struct Rows {
   }
 
  private:
-  static constexpr std::size_t streamed_from = std::size_t{1} << 23;
+  static constexpr std::size_t streamed_from = std::size_t{1} << 24;
 };
 
 template <class T>

@@ -27,7 +27,7 @@ TEMPLATE_TEST_CASE("columns are split into blocks of their own and joined again"
     std::vector<Index> widths;
   };
   for (const auto& [rows, widths] : {Case{0, {2, 1}}, Case{1, {3, 0, 2}}, Case{7, {1, 2, 0, 5}}, Case{3, {4, 8}},
-                                     Case{2000, {16, 1, 7}}, Case{1 << 15, {64, 16}}}) {
+                                     Case{2000, {16, 1, 7}}, Case{1 << 16, {64, 16}}}) {
     const Index columns = std::reduce(widths.begin(), widths.end());
     const auto matrix = numbered<TestType>(Shape{rows, columns});
     Tensor<TestType> blocks(Shape{rows * columns});
@@ -50,19 +50,19 @@ TEMPLATE_TEST_CASE("columns are split into blocks of their own and joined again"
 }
 
 TEST_CASE("a part of a box too large for the cache is copied whole, and nothing beside it") {
-  const Box source_box(Shape{20000, 3, 128});
-  const Box target_box({{10, 19000}, {1, 3}, {16, 128}});
-  const Box part({{20, 18990}, {1, 2}, {32, 112}});
+  const Box source_box({{0, 30000}, {1, 2}, {32, 112}});
+  const Box target_box({{10, 29000}, {1, 3}, {16, 128}});
+  const Box part({{20, 28990}, {1, 2}, {32, 112}});
   const auto source = numbered<double>(source_box.shape());
   Tensor<double> target(target_box.shape(), -1.0);
   copy_box(source.data(), source_box, target.data(), target_box, part);
   Index wrong = 0;
   Index flat = 0;
-  for (Index i = 10; i < 19000; ++i) {
+  for (Index i = 10; i < 29000; ++i) {
     for (Index j = 1; j < 3; ++j) {
       for (Index k = 16; k < 128; ++k) {
         const bool inside = part[0].contains(i) && part[1].contains(j) && part[2].contains(k);
-        wrong += target[flat++] != (inside ? source[(i * 3 + j) * 128 + k] : -1.0);
+        wrong += target[flat++] != (inside ? source[i * 80 + k - 32] : -1.0);
       }
     }
   }
