@@ -106,7 +106,7 @@ template <class T>
 RowSparse<T> sum_rows(const RowSparse<T>& x, int axis, const Distribution& to, Index most) {
   const auto target = to.placement(axis);
   require(x.distribution.placement(axis).is_partial() && !target.is_partial() && !target.is_shard(1) &&
-              x.distribution.with(axis, target) == to,
+              to.with(axis, Partial{}) == x.distribution,
           "rows are summed along axis {} from Partial to Root, Replicate or Shard(0), not from {} to {}", axis,
           x.distribution, to);
   if (!to.topology().active()) return {.distribution = to, .rows = {}, .values = Tensor<T>(Shape{0, 0})};
