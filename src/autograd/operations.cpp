@@ -85,9 +85,7 @@ template <class T>
 Variable<T> redistribute(const Variable<T>& x, const Distribution& to) {
   auto result = Variable<T>::result(redistribute(x.value(), to), records(x));
   if (result.requires_gradient()) {
-    GradientTape::active()->record("redistribute", [x, result] {
-      if (auto g = result.take_contributions()) x.contribute(std::move(*g));
-    });
+    GradientTape::active()->record("redistribute", [x, result] { result.pass_contributions_to(x); });
   }
   return result;
 }

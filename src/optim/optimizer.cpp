@@ -44,8 +44,12 @@ struct Rows {
 
 template <class T>
 Optimizer<T>::Optimizer(std::vector<Variable<T>> parameters) : parameters_(std::move(parameters)) {
-  for (const auto& parameter : parameters_)
+  for (const auto& parameter : parameters_) {
     require(parameter.is_parameter(), "an optimiser was given a variable that is no parameter");
+    require(!parameter.distribution().any(Placement::Kind::partial),
+            "an optimiser does not change the terms of '{}', a parameter of {}; redistribute it", parameter.name(),
+            parameter.distribution().to_string());
+  }
 }
 
 template <class T>

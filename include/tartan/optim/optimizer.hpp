@@ -21,7 +21,7 @@ class Optimizer {
   }
 
  protected:
-  /// Throws Error where one is no parameter.
+  /// Throws Error where one is no parameter, or a Partial one.
   explicit Optimizer(std::vector<Variable<T>> parameters);
 
   std::vector<Variable<T>> parameters_;
