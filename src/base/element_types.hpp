@@ -2,7 +2,8 @@
 
 #include <cstdint>
 
-/// Expands `X` once for every element type that tensors have, to instantiate a template in the one file that holds its body.
+/// Expands `X` once for every element type that tensors have, to instantiate a template in the one file that holds its
+/// body.
 #define TARTAN_FOR_EACH_ELEMENT_TYPE(X) X(float) X(double) X(std::int32_t) X(std::int64_t)
 
 /// The same for the types that are differentiated.
