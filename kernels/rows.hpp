@@ -41,4 +41,12 @@ void add_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matri
 template <class T>
 void accumulate_rows(Cpu, const RowPlan& plan, Matrix<const T> contributions, Matrix<T> table);
 
+/// out[u] is the sum of |w|^power over row rows[u] of the table, or its largest |w| where power is infinite, in double.
+template <class T>
+void row_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count, double power, double* out);
+
+/// Multiplies row rows[u] of the table (row u where `rows` is null) by factors[u], where that is not 1.
+template <class T>
+void scale_rows(Cpu, const Index* rows, Index count, const double* factors, Matrix<T> table);
+
 }  // namespace tartan::kernels

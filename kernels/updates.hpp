@@ -9,10 +9,38 @@ namespace tartan::kernels {
 template <class T>
 void sgd_update(Cpu, const Index* rows, Matrix<const T> gradient, T rate, Matrix<T> weight);
 
+/// g = gradient + decay · weight; buffer = momentum · buffer + kept · g; g = g + momentum · buffer where `nesterov`,
+/// else buffer; weight -= rate · g. With momentum 0, `buffer` is not used.
+template <class T>
+struct MomentumRule {
+  T rate, momentum, kept, decay;
+  bool nesterov;
+};
+template <class T>
+void momentum_update(Cpu, const T* gradient, Index n, MomentumRule<T> rule, T* buffer, T* weight);
+
 /// sum += gradient²; weight -= rate · gradient / (sqrt(sum) + epsilon).
 /// Duchi, Hazan, Singer: Adaptive subgradient methods. JMLR 12, 2011; epsilon outside of the root, as PyTorch has it.
 template <class T>
 void adagrad_update(Cpu, const Index* rows, Matrix<const T> gradient, T rate, T epsilon, Matrix<T> sum,
                     Matrix<T> weight);
+
+/// first = beta1 · first + (1 - beta1) · gradient; second = beta2 · second + (1 - beta2) · gradient²;
+/// weight -= rate · first / (root_factor · sqrt(second) + epsilon).
+template <class T>
+struct AdamRule {
+  T rate, beta1, beta2, root_factor, epsilon;
+};
+template <class T>
+void adam_update(Cpu, const Index* rows, Matrix<const T> gradient, AdamRule<T> rule, Matrix<T> first, Matrix<T> second,
+                 Matrix<T> weight);
+
+/// sums[u] is the sum of squares of row u, in double.
+template <class T>
+void row_squares(Cpu, Matrix<const T> gradient, double* sums);
+
+/// weight row -= rates[u] · gradient row.
+template <class T>
+void rowwise_update(Cpu, const Index* rows, Matrix<const T> gradient, const T* rates, Matrix<T> weight);
 
 }  // namespace tartan::kernels

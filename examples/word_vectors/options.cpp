@@ -37,6 +37,7 @@ cxxopts::Options command_line() {
   add("minimum-count", "Rarer words get no vector", text("5"), "N");
   add("learning-rate", "Adagrad's, falling linearly to 0", text("0.1"), "X");
   add("storage", "Tables along the data axis: root, replicate or shard", text("root"), "KIND");
+  add("exchange", "What moves for a lookup: automatic, table or rows", text("automatic"), "KIND");
   add("h,help", "Show this text");
   return options;
 }
@@ -85,6 +86,13 @@ Storage parse_storage(const std::string& text) {
   if (text == "replicate") return Storage::replicate;
   if (text == "shard") return Storage::shard;
   reject("storage", text, "root, replicate or shard");
+}
+
+Movement parse_exchange(const std::string& text) {
+  if (text == "automatic") return Movement::automatic;
+  if (text == "table") return Movement::table;
+  if (text == "rows") return Movement::rows;
+  reject("exchange", text, "automatic, table or rows");
 }
 
 std::string path(const cxxopts::ParseResult& line, const std::string& option) {
@@ -141,6 +149,7 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
   options.minimum_count = number<Index>(line, "minimum-count", 1, int_limit);
   options.learning_rate = number<double>(line, "learning-rate", 1e-9, 1e3);
   options.storage = parse_storage(text("storage"));
+  options.exchange = parse_exchange(text("exchange"));
   options.sampling.batch = number<Index>(line, "batch", 1, int_limit);
   options.sampling.window = number<Index>(line, "window", 1, 10'000);
   options.sampling.negatives = number<Index>(line, "negatives", 1, 10'000);

@@ -13,6 +13,8 @@ namespace word_vectors {
 
 /// How the tables are stored along the data axis: on coordinate 0, as copies, or as blocks of rows.
 enum class Storage { root, replicate, shard };
+/// What moves for a lookup: tables, or the rows that a batch names; automatic: whichever sends fewer bytes.
+enum class Movement { automatic, table, rows };
 
 /// The command line of word_vectors.
 struct Options {
@@ -25,6 +27,7 @@ struct Options {
   Index minimum_count = 5;
   double learning_rate = 0.1;
   Storage storage = Storage::root;
+  Movement exchange = Movement::automatic;
   SamplingOptions sampling;
   std::vector<std::string> words;  ///< whose neighbours are to be shown, case-folded
 

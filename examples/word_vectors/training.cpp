@@ -26,6 +26,15 @@ tartan::Placement placement_of(Storage storage) {
   return tartan::Root{};
 }
 
+tartan::Exchange exchange_of(Movement movement) {
+  switch (movement) {
+    case Movement::table: return tartan::Exchange::table;
+    case Movement::rows: return tartan::Exchange::rows;
+    case Movement::automatic: break;
+  }
+  return tartan::Exchange::automatic;
+}
+
 tartan::DistributedEmbedding<float> table(const tartan::CartesianTopology& grid, const std::string& name, Index words,
                                           const Options& options, tartan::Initializer initial) {
   return {grid,
@@ -35,7 +44,8 @@ tartan::DistributedEmbedding<float> table(const tartan::CartesianTopology& grid,
            .sparse = true,
            .seed = options.seed,
            .initial = std::move(initial),
-           .storage = placement_of(options.storage)}};
+           .storage = placement_of(options.storage),
+           .exchange = exchange_of(options.exchange)}};
 }
 
 /// This rank's ids and labels of one batch; the pairs are split over the data axis.

@@ -5,13 +5,30 @@
 #include "base/element_types.hpp"
 
 namespace tartan::kernels {
+namespace {
+
+Index row_of(const Index* rows, Index u) { return rows != nullptr ? rows[u] : u; }
+
+}  // namespace
 
 template <class T>
 void sgd_update(Cpu, const Index* rows, Matrix<const T> gradient, T rate, Matrix<T> weight) {
   for (Index u = 0; u < gradient.rows; ++u) {
     const T* g = gradient.row(u);
-    T* w = weight.row(rows != nullptr ? rows[u] : u);
+    T* w = weight.row(row_of(rows, u));
     for (Index c = 0; c < gradient.columns; ++c) w[c] -= rate * g[c];
+  }
+}
+
+template <class T>
+void momentum_update(Cpu, const T* gradient, Index n, MomentumRule<T> rule, T* buffer, T* weight) {
+  for (Index i = 0; i < n; ++i) {
+    T g = gradient[i] + rule.decay * weight[i];
+    if (rule.momentum != 0) {
+      buffer[i] = rule.momentum * buffer[i] + rule.kept * g;
+      g = rule.nesterov ? g + rule.momentum * buffer[i] : buffer[i];
+    }
+    weight[i] -= rule.rate * g;
   }
 }
 
@@ -20,9 +37,8 @@ void adagrad_update(Cpu, const Index* rows, Matrix<const T> gradient, T rate, T 
                     Matrix<T> weight) {
   for (Index u = 0; u < gradient.rows; ++u) {
     const T* g = gradient.row(u);
-    const Index row = rows != nullptr ? rows[u] : u;
-    T* s = sum.row(row);
-    T* w = weight.row(row);
+    T* s = sum.row(row_of(rows, u));
+    T* w = weight.row(row_of(rows, u));
     for (Index c = 0; c < gradient.columns; ++c) {
       s[c] += g[c] * g[c];
       w[c] -= rate * g[c] / (std::sqrt(s[c]) + epsilon);
@@ -30,9 +46,49 @@ void adagrad_update(Cpu, const Index* rows, Matrix<const T> gradient, T rate, T 
   }
 }
 
-#define INSTANTIATE(T)                                                        \
-  template void sgd_update(Cpu, const Index*, Matrix<const T>, T, Matrix<T>); \
-  template void adagrad_update(Cpu, const Index*, Matrix<const T>, T, T, Matrix<T>, Matrix<T>);
+template <class T>
+void adam_update(Cpu, const Index* rows, Matrix<const T> gradient, AdamRule<T> rule, Matrix<T> first, Matrix<T> second,
+                 Matrix<T> weight) {
+  for (Index u = 0; u < gradient.rows; ++u) {
+    const T* g = gradient.row(u);
+    T* m = first.row(row_of(rows, u));
+    T* v = second.row(row_of(rows, u));
+    T* w = weight.row(row_of(rows, u));
+    for (Index c = 0; c < gradient.columns; ++c) {
+      m[c] = rule.beta1 * m[c] + (1 - rule.beta1) * g[c];
+      v[c] = rule.beta2 * v[c] + (1 - rule.beta2) * (g[c] * g[c]);
+      w[c] -= rule.rate * m[c] / (rule.root_factor * std::sqrt(v[c]) + rule.epsilon);
+    }
+  }
+}
+
+template <class T>
+void row_squares(Cpu, Matrix<const T> gradient, double* sums) {
+  for (Index u = 0; u < gradient.rows; ++u) {
+    sums[u] = 0;
+    for (Index c = 0; c < gradient.columns; ++c) {
+      const auto g = static_cast<double>(gradient.row(u)[c]);
+      sums[u] += g * g;
+    }
+  }
+}
+
+template <class T>
+void rowwise_update(Cpu, const Index* rows, Matrix<const T> gradient, const T* rates, Matrix<T> weight) {
+  for (Index u = 0; u < gradient.rows; ++u) {
+    const T* g = gradient.row(u);
+    T* w = weight.row(row_of(rows, u));
+    for (Index c = 0; c < gradient.columns; ++c) w[c] -= rates[u] * g[c];
+  }
+}
+
+#define INSTANTIATE(T)                                                                                         \
+  template void sgd_update(Cpu, const Index*, Matrix<const T>, T, Matrix<T>);                                  \
+  template void momentum_update(Cpu, const T*, Index, MomentumRule<T>, T*, T*);                                \
+  template void adagrad_update(Cpu, const Index*, Matrix<const T>, T, T, Matrix<T>, Matrix<T>);                \
+  template void adam_update(Cpu, const Index*, Matrix<const T>, AdamRule<T>, Matrix<T>, Matrix<T>, Matrix<T>); \
+  template void row_squares(Cpu, Matrix<const T>, double*);                                                    \
+  template void rowwise_update(Cpu, const Index*, Matrix<const T>, const T*, Matrix<T>);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 

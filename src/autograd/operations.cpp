@@ -83,7 +83,12 @@ Distribution product_distribution(const Distribution& a, const Distribution& b, 
 
 template <class T>
 Variable<T> redistribute(const Variable<T>& x, const Distribution& to) {
-  auto result = Variable<T>::result(redistribute(x.value(), to), records(x));
+  return redistributed(x, redistribute(x.value(), to));
+}
+
+template <class T>
+Variable<T> redistributed(const Variable<T>& x, DistributedTensor<T> value) {
+  auto result = Variable<T>::result(std::move(value), records(x));
   if (result.requires_gradient()) {
     GradientTape::active()->record("redistribute", [x, result] { result.pass_contributions_to(x); });
   }
@@ -271,6 +276,7 @@ Variable<T> binary_cross_entropy_with_logits(const Variable<T>& x, const Distrib
 
 #define INSTANTIATE(T)                                                            \
   template Variable<T> redistribute(const Variable<T>&, const Distribution&);     \
+  template Variable<T> redistributed(const Variable<T>&, DistributedTensor<T>);   \
   template Variable<T> operator+(const Variable<T>&, const Variable<T>&);         \
   template Variable<T> operator*(const Variable<T>&, const Variable<T>&);         \
   template Variable<T> operator*<T>(std::type_identity_t<T>, const Variable<T>&); \

@@ -11,3 +11,7 @@
 
 /// The same for the types that ids may have.
 #define TARTAN_FOR_EACH_ID_TYPE(X) X(std::int32_t) X(std::int64_t)
+
+/// The same for each pair of a differentiated type and a type of ids.
+#define TARTAN_FOR_EACH_LOOKUP(X) \
+  X(float, std::int32_t) X(float, std::int64_t) X(double, std::int32_t) X(double, std::int64_t)

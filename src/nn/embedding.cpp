@@ -37,58 +37,125 @@ std::vector<int> weight_nesting(const EmbeddingAxes& axes, int count) {
   return nesting;
 }
 
+template <class T>
+const Shape& table_shape(const DistributedTensor<T>& weight, const std::string& name) {
+  require(weight.shape().dimensions() == 2, "the embedding '{}' takes a weight of two dimensions, not {}", name,
+          weight.distribution());
+  return weight.shape();
+}
+
+Index checked_padding(Index padding, Index rows, const std::string& name) {
+  require(-rows <= padding && padding < rows,
+          "the embedding '{}' has padding_idx {}, which a table of {} rows does not have", name, padding, rows);
+  return padding < 0 ? padding + rows : padding;
+}
+
 }  // namespace
 
 template <class T>
-DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, EmbeddingLayerOptions options)
+DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, EmbeddingLayerOptions options,
+                                              Index rows, Index columns)
     : topology_(topology),
       options_(std::move(options)),
       axes_(checked_axes(options_.axes, topology.grid(), options_.name)) {
-  const Index rows = options_.num_embeddings;
-  const Index columns = options_.embedding_dim;
+  const auto& name = options_.name;
   require(rows >= 1 && columns >= 1,
-          "the embedding '{}' needs num_embeddings and embedding_dim of at least 1, not {} and {}", options_.name, rows,
+          "the embedding '{}' needs num_embeddings and embedding_dim of at least 1, not {} and {}", name, rows,
           columns);
-  if (options_.padding_idx) {
-    auto& padding = *options_.padding_idx;
-    require(-rows <= padding && padding < rows,
-            "the embedding '{}' has padding_idx {}, which a table of {} rows does not have", options_.name, padding,
-            rows);
-    if (padding < 0) padding += rows;
+  options_.num_embeddings = rows;
+  options_.embedding_dim = columns;
+  if (options_.padding_idx) options_.padding_idx = checked_padding(*options_.padding_idx, rows, name);
+  if (options_.max_norm) {
+    require(*options_.max_norm > 0, "the embedding '{}' has max_norm {}, which must be positive", name,
+            *options_.max_norm);
+    require(options_.norm_type > 0, "the embedding '{}' has norm_type {}, which must be positive", name,
+            options_.norm_type);
   }
   const auto storage = options_.storage;
   require(storage.is_root() || storage.is_replicate() || storage.is_shard(0),
-          "the embedding '{}' cannot store its weight as {} along the data axis: Root, Replicate or Shard(0)",
-          options_.name, storage.to_string());
+          "the embedding '{}' cannot store its weight as {} along the data axis: Root, Replicate or Shard(0)", name,
+          storage);
   require(!options_.output.is_root(),
           "the embedding '{}' cannot give its output as Root along the rows axis: Partial, Replicate or Shard(d)",
-          options_.name);
+          name);
 
   Placements placements(static_cast<std::size_t>(topology.grid().axes()), Replicate{});
-  const auto place = [&](const std::optional<int>& axis, Placement placement) {
-    if (axis) placements[static_cast<std::size_t>(*axis)] = placement;
-  };
-  place(axes_.rows, Shard{0});
-  place(axes_.columns, Shard{1});
+  if (axes_.rows) placements[static_cast<std::size_t>(*axes_.rows)] = Shard{0};
+  if (axes_.columns) placements[static_cast<std::size_t>(*axes_.columns)] = Shard{1};
   const DistributionOptions nesting{.nesting = weight_nesting(axes_, topology.grid().axes())};
-  applied_ = Distribution(topology, Shape{rows, columns}, placements, nesting);
-  place(axes_.data, storage);
-  const auto stored = applied_.with(placements);
+  applied_ = Distribution(topology, Shape{rows, columns}, std::move(placements), nesting);
+  stored_ = axes_.data ? applied_.with(*axes_.data, storage) : applied_;
+}
 
+template <class T>
+DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, EmbeddingLayerOptions options)
+    : DistributedEmbedding(topology, options, options.num_embeddings, options.embedding_dim) {
   const RandomStream stream(options_.seed, options_.name + ".weight");
   const Index padding = options_.padding_idx.value_or(-1);
-  weight_ = this->add_parameter(options_.name + ".weight",
-                                DistributedTensor<T>::from_function(stored, [&](std::span<const Index> i) {
-                                  return i[0] == padding ? 0.0 : options_.initial(stream, i[0] * columns + i[1]);
-                                }));
+  const Index columns = options_.embedding_dim;
+  keep(DistributedTensor<T>::from_function(stored_, [&](std::span<const Index> i) {
+    return i[0] == padding ? 0.0 : options_.initial(stream, i[0] * columns + i[1]);
+  }));
+}
+
+template <class T>
+DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, const DistributedTensor<T>& weight,
+                                              EmbeddingLayerOptions options)
+    : DistributedEmbedding(topology, options, table_shape(weight, options.name)[0], weight.shape()[1]) {
+  const auto fits = [](Index named, Index given) { return named == 0 || named == given; };
+  require(fits(options.num_embeddings, weight.shape()[0]) && fits(options.embedding_dim, weight.shape()[1]),
+          "the embedding '{}' is said to be ({}, {}) but was given a weight of {}", options_.name,
+          options.num_embeddings, options.embedding_dim, weight.shape());
+  const auto moved = redistribute(weight, stored_);
+  keep(moved.local().data() == weight.local().data() ? moved.clone() : moved);
+}
+
+template <class T>
+void DistributedEmbedding<T>::keep(DistributedTensor<T> weight) {
+  const auto name = options_.name + ".weight";
+  weight_ = options_.freeze ? Variable<T>(std::move(weight)) : this->add_parameter(name, std::move(weight));
+}
+
+template <class T>
+Variable<T> DistributedEmbedding<T>::table() const {
+  const auto version = weight_.value().version();
+  if (!moved_ || moved_->version != version) moved_ = Moved{redistribute(weight_.value(), applied_), version};
+  return redistributed(weight_, moved_->table);
 }
 
 template <class T>
 template <class I>
 Variable<T> DistributedEmbedding<T>::operator()(const DistributedTensor<I>& ids) const {
-  const auto table = redistribute(weight_, applied_);
-  const auto rows = functional::embedding(ids, table, {.padding_idx = options_.padding_idx, .sparse = options_.sparse});
+  const functional::EmbeddingOptions lookup{.padding_idx = options_.padding_idx,
+                                            .scale_grad_by_freq = options_.scale_grad_by_freq,
+                                            .sparse = options_.sparse};
+  // Rows shrink where they are stored, before any copy of them moves.
+  if (options_.max_norm) functional::renormalize_rows(ids, weight_, *options_.max_norm, options_.norm_type);
+  const auto rows = moves_rows(ids.distribution()) ? functional::embedding_by_rows(ids, weight_, lookup)
+                                                   : functional::embedding(ids, table(), lookup);
   return axes_.rows ? redistribute(rows, rows.distribution().with(*axes_.rows, options_.output)) : rows;
+}
+
+template <class T>
+bool DistributedEmbedding<T>::moves_rows(const Distribution& ids) const {
+  const auto extent = [&](const std::optional<int>& axis) { return axis ? topology_.grid().extent(*axis) : 1; };
+  const int data = extent(axes_.data);
+  const int rows = extent(axes_.rows);
+  if (options_.exchange == Exchange::table || (data > 1 && !ids.placement(*axes_.data).is_shard())) return false;
+  if (options_.exchange == Exchange::rows) return true;
+
+  // Elements on the wire, both ways, per column axis: a table of V rows or at most `distinct` rows per data rank; a
+  // number of a row counts as two elements.
+  const auto ids_per_rank = static_cast<double>(ids.shape().elements()) / data;
+  const auto distinct = std::min(ids_per_rank, static_cast<double>(options_.num_embeddings));
+  const auto columns = static_cast<double>(options_.embedding_dim) / extent(axes_.columns);
+  const double by_table = 2.0 * (data - 1) * static_cast<double>(options_.num_embeddings) * columns +
+                          (options_.output.is_partial() ? 0
+                           : options_.output.is_shard() ? 1
+                                                        : 2) *
+                              (rows - 1.0) * data * ids_per_rank * columns;
+  const double by_rows = 2.0 * (data - 1) * distinct * (columns + 2) + (rows - 1.0) * data * distinct * columns;
+  return by_rows < by_table;
 }
 
 template <class T>

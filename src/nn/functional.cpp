@@ -1,18 +1,15 @@
 #include <tartan/nn/functional.hpp>
 
-#include <exception>
-
 #include <tartan/autograd/tape.hpp>
-#include <tartan/comm/agreement.hpp>
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
-#include "kernels/rows.hpp"
+#include "nn/lookup.hpp"
 
 namespace tartan::functional {
 namespace {
 
-constexpr kernels::Cpu cpu;
+using namespace lookup;
 
 struct Placed {
   Distribution result;
@@ -51,96 +48,6 @@ Placed placed(const Distribution& ids, const Distribution& weight) {
           weight.with(std::move(gradient), weight.options())};
 }
 
-template <class I>
-void require_in_range(const DistributedTensor<I>& ids, Index bound) {
-  const auto range = ids.local_range();
-  if (!range || (range->first >= 0 && range->second < bound)) return;
-  const auto local = ids.local().span();
-  Index flat = 0;
-  while (local[static_cast<std::size_t>(flat)] >= 0 && local[static_cast<std::size_t>(flat)] < bound) ++flat;
-  auto position = ids.local().shape().index(flat);
-  const auto box = ids.box();
-  for (int dim = 0; dim < box.dimensions(); ++dim) position[static_cast<std::size_t>(dim)] += box[dim].begin;
-  fail("id {} at position ({}) of the ids on rank {} is out of range: the table has {} rows, so ids are 0 to {}",
-       local[static_cast<std::size_t>(flat)], fmt::join(position, ", "), ids.topology().root().rank(), bound,
-       bound - 1);
-}
-
-/// Agrees on the ids along the axes that shard them; replicated ids are judged alike by every rank that has them.
-template <class I>
-void check_ids(const DistributedTensor<I>& ids, Index bound) {
-  if (ids.is_checked(bound)) return;
-  std::exception_ptr error;
-  try {
-    require_in_range(ids, bound);
-  } catch (...) {
-    error = std::current_exception();
-  }
-  const auto& d = ids.distribution();
-  for (int axis = 0; axis < d.grid().axes(); ++axis) {
-    const auto placement = d.placement(axis);
-    if (placement.is_replicate() || d.grid().extent(axis) == 1 || !ids.topology().active()) continue;
-    try {
-      agree(ids.topology().axis(axis), error);
-    } catch (const MpiError&) {
-      throw;
-    } catch (...) {
-      if (!error) error = std::current_exception();
-    }
-  }
-  if (error) std::rethrow_exception(error);
-  ids.set_checked(bound);
-}
-
-Index padding_row(const std::optional<Index>& padding_idx, Index rows) {
-  if (!padding_idx) return -1;
-  require(-rows <= *padding_idx && *padding_idx < rows, "padding_idx {} is out of range: the table has {} rows",
-          *padding_idx, rows);
-  return *padding_idx < 0 ? *padding_idx + rows : *padding_idx;
-}
-
-template <class T, class U>
-kernels::Matrix<T> matrix(U& local, Index rows, Index columns) {
-  return {local.data(), rows, columns, columns};
-}
-
-/// The rows and columns of the block that this rank has of a (V, D) tensor; none where it has nothing.
-struct Block {
-  Index first_row = 0;
-  Index rows = 0;
-  Index columns = 0;
-
-  explicit Block(const Distribution& distribution) {
-    const auto box = distribution.box(distribution.topology().rank());
-    first_row = box[0].begin;
-    rows = box[0].extent();
-    columns = box[1].extent();
-  }
-};
-
-/// The rows of `upstream` summed into the rows of the weight that the ids hit.
-template <class T, class I>
-Gradient<T> weight_gradient(const DistributedTensor<I>& ids, const DistributedTensor<T>& upstream,
-                            const Distribution& distribution, Index padding, bool sparse) {
-  const Block block(distribution);
-  const Index hits = ids.local().elements();
-  const auto plan = kernels::plan_rows(cpu, ids.local().data(), hits, block.first_row, block.rows, padding);
-  const auto contributions = matrix<const T>(upstream.local(), hits, block.columns);
-  if (!sparse) {
-    auto gradient = DistributedTensor<T>::zeros(distribution);
-    gradient.modify([&](Tensor<T>& out) {
-      kernels::accumulate_rows(cpu, plan, contributions, matrix<T>(out, block.rows, block.columns));
-    });
-    return gradient;
-  }
-  const auto distinct = static_cast<Index>(plan.rows.size());
-  RowSparse<T> gradient{
-      .distribution = distribution, .rows = plan.rows, .values = Tensor<T>(Shape{distinct, block.columns})};
-  for (Index& row : gradient.rows) row += block.first_row;
-  kernels::fold_rows(cpu, plan, contributions, matrix<T>(gradient.values, distinct, block.columns));
-  return gradient;
-}
-
 }  // namespace
 
 template <class T, class I>
@@ -148,6 +55,7 @@ Variable<T> embedding(const DistributedTensor<I>& ids, const Variable<T>& weight
   const auto where = placed(ids.distribution(), weight.distribution());
   const Index padding = padding_row(options.padding_idx, weight.shape()[0]);
   check_ids(ids, weight.shape()[0]);
+  if (options.max_norm) renormalize_rows(ids, weight, *options.max_norm, options.norm_type);
 
   const Block block(weight.distribution());
   DistributedTensor<T> rows(where.result);
@@ -157,20 +65,24 @@ Variable<T> embedding(const DistributedTensor<I>& ids, const Variable<T>& weight
   });
   auto result = Variable<T>::result(std::move(rows), records(weight));
   if (result.requires_gradient()) {
-    GradientTape::active()->record("an embedding", [weight, result, padding, sparse = options.sparse,
-                                                    gradient = where.gradient, saved = Saved(ids)] {
-      const auto upstream = result.take_contributions();
-      if (!upstream) return;
-      weight.contribute(weight_gradient(saved.get(), *upstream, gradient, padding, sparse));
-    });
+    GradientTape::active()->record("an embedding",
+                                   [weight, result, padding, options, gradient = where.gradient, saved = Saved(ids)] {
+                                     auto upstream = result.take_contributions();
+                                     if (!upstream) return;
+                                     if (options.scale_grad_by_freq) divide_by_frequencies(saved.get(), *upstream);
+                                     if (options.sparse) {
+                                       weight.contribute(sparse_gradient(saved.get(), *upstream, gradient, padding));
+                                     } else {
+                                       weight.contribute(dense_gradient(saved.get(), *upstream, gradient, padding));
+                                     }
+                                   });
   }
   return result;
 }
 
-#define INSTANTIATE(T)                                                                                                 \
-  template Variable<T> embedding(const DistributedTensor<std::int32_t>&, const Variable<T>&, const EmbeddingOptions&); \
-  template Variable<T> embedding(const DistributedTensor<std::int64_t>&, const Variable<T>&, const EmbeddingOptions&);
-TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
+#define INSTANTIATE(T, I) \
+  template Variable<T> embedding(const DistributedTensor<I>&, const Variable<T>&, const EmbeddingOptions&);
+TARTAN_FOR_EACH_LOOKUP(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace tartan::functional

@@ -1,8 +1,14 @@
 #include <tartan/optim/optimizer.hpp>
 
+#include <cmath>
+#include <span>
+
+#include <tartan/distributed/combine.hpp>
+
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
 #include "kernels/updates.hpp"
+#include "optim/rows.hpp"
 
 namespace tartan {
 namespace {
@@ -13,105 +19,185 @@ void require_not_negative(const char* name, double value) {
   require(value >= 0, "{} is {}, but must be at least 0", name, value);
 }
 
-/// What an update needs of a gradient: its rows, local to the parameter's block (none: all of them, as one row).
-template <class T>
-struct Rows {
-  std::vector<Index> rows;
-  kernels::Matrix<const T> gradient{};
-  Index columns = 0;
+void require_fraction(const char* name, double value) {
+  require(0 <= value && value < 1, "{} is {}, but must be at least 0 and below 1", name, value);
+}
 
-  explicit Rows(const Variable<T>& parameter) {
-    if (const auto* sparse = std::get_if<RowSparse<T>>(&parameter.gradient())) {
-      rows = sparse->rows;
-      const Index first = parameter.value().box()[0].begin;
-      for (Index& row : rows) row -= first;
-      columns = sparse->values.shape()[1];
-      gradient = {sparse->values.data(), sparse->values.shape()[0], columns, columns};
-    } else {
-      const auto& dense = std::get<DistributedTensor<T>>(parameter.gradient()).local();
-      columns = dense.elements();
-      gradient = {dense.data(), 1, columns, columns};
-    }
-  }
-
-  const Index* index() const { return rows.empty() ? nullptr : rows.data(); }
-  kernels::Matrix<T> of(Tensor<T>& tensor) const {
-    return {tensor.data(), columns == 0 ? 0 : tensor.elements() / columns, columns, columns};
-  }
-};
+void check(const AdagradOptions& options) {
+  require_not_negative("epsilon", options.epsilon);
+  require_not_negative("initial_accumulator", options.initial_accumulator);
+}
 
 }  // namespace
 
 template <class T>
-Optimizer<T>::Optimizer(std::vector<Variable<T>> parameters) : parameters_(std::move(parameters)) {
+Optimizer<T>::Optimizer(std::vector<Variable<T>> parameters, double learning_rate)
+    : parameters_(std::move(parameters)), learning_rate_{learning_rate} {
+  require_not_negative("learning_rate", learning_rate);
   for (const auto& parameter : parameters_) {
     require(parameter.is_parameter(), "an optimiser was given a variable that is no parameter");
     require(!parameter.distribution().any(Placement::Kind::partial),
             "an optimiser does not change the terms of '{}', a parameter of {}; redistribute it", parameter.name(),
-            parameter.distribution().to_string());
+            parameter.distribution());
   }
+}
+
+template <class T>
+void Optimizer<T>::set_learning_rate(double learning_rate) {
+  require_not_negative("learning_rate", learning_rate);
+  learning_rate_ = learning_rate;
+}
+
+template <class T>
+void Optimizer<T>::step() {
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    if (parameters_[i].has_gradient()) update(i);
+  }
+}
+
+template <class T>
+void Optimizer<T>::clear_gradients() {
+  for (auto& parameter : parameters_) parameter.clear_gradient();
+}
+
+template <class T>
+std::vector<DistributedTensor<T>> Optimizer<T>::state(T value) const {
+  std::vector<DistributedTensor<T>> result;
+  for (const auto& parameter : parameters_) {
+    result.push_back(DistributedTensor<T>::constant(parameter.distribution(), value));
+  }
+  return result;
 }
 
 template <class T>
 Sgd<T>::Sgd(std::vector<Variable<T>> parameters, SgdOptions options)
-    : Optimizer<T>(std::move(parameters)), options_{options} {
-  require_not_negative("learning_rate", options_.learning_rate);
+    : Optimizer<T>(std::move(parameters), options.learning_rate), options_{options} {
+  require_not_negative("momentum", options_.momentum);
+  require_not_negative("weight_decay", options_.weight_decay);
+  require(options_.dampening <= 1, "dampening is {}, but must be at most 1", options_.dampening);
+  require(!options_.nesterov || (options_.momentum > 0 && options_.dampening == 0),
+          "nesterov needs a positive momentum and no dampening, not {} and {}", options_.momentum, options_.dampening);
+  if (options_.momentum > 0) momentum_ = this->state(T{0});
+  moved_.resize(this->parameters().size());
 }
 
 template <class T>
-void Sgd<T>::set_learning_rate(double learning_rate) {
-  require_not_negative("learning_rate", learning_rate);
-  options_.learning_rate = learning_rate;
-}
-
-template <class T>
-void Sgd<T>::step() {
-  for (auto& parameter : this->parameters_) {
-    if (!parameter.has_gradient()) continue;
-    const Rows<T> rows(parameter);
-    parameter.modify([&](Tensor<T>& weight) {
-      kernels::sgd_update(cpu, rows.index(), rows.gradient, static_cast<T>(options_.learning_rate), rows.of(weight));
-    });
+void Sgd<T>::update(std::size_t i) {
+  auto parameter = this->parameters()[i];
+  const GradientRows<T> rows(parameter);
+  const auto rate = static_cast<T>(this->learning_rate());
+  if (options_.momentum == 0 && options_.weight_decay == 0) {
+    return parameter.modify(
+        [&](Tensor<T>& weight) { kernels::sgd_update(cpu, rows.rows(), rows.gradient(), rate, rows.of(weight)); });
   }
+  require(!rows.is_sparse(),
+          "'{}' has a row-sparse gradient, which Sgd takes with momentum 0 and weight_decay 0 only, not {} and {}",
+          parameter.name(), options_.momentum, options_.weight_decay);
+  const kernels::MomentumRule<T> rule{.rate = rate,
+                                      .momentum = static_cast<T>(options_.momentum),
+                                      .kept = static_cast<T>(moved_[i] ? 1 - options_.dampening : 1),
+                                      .decay = static_cast<T>(options_.weight_decay),
+                                      .nesterov = options_.nesterov};
+  parameter.modify([&](Tensor<T>& weight) {
+    const auto update = [&](T* buffer) {
+      kernels::momentum_update(cpu, rows.gradient().data, weight.elements(), rule, buffer, weight.data());
+    };
+    if (momentum_.empty()) return update(nullptr);
+    momentum_[i].modify([&](Tensor<T>& buffer) { update(buffer.data()); });
+  });
+  moved_[i] = true;
 }
 
 template <class T>
 Adagrad<T>::Adagrad(std::vector<Variable<T>> parameters, AdagradOptions options)
-    : Optimizer<T>(std::move(parameters)), options_{options} {
-  require_not_negative("learning_rate", options_.learning_rate);
-  require_not_negative("epsilon", options_.epsilon);
-  require_not_negative("initial_accumulator", options_.initial_accumulator);
-  for (const auto& parameter : this->parameters_) {
-    sums_.push_back(
-        DistributedTensor<T>::constant(parameter.distribution(), static_cast<T>(options_.initial_accumulator)));
+    : Optimizer<T>(std::move(parameters), options.learning_rate), options_{options} {
+  check(options_);
+  sums_ = this->state(static_cast<T>(options_.initial_accumulator));
+}
+
+template <class T>
+void Adagrad<T>::update(std::size_t i) {
+  auto parameter = this->parameters()[i];
+  const GradientRows<T> rows(parameter);
+  parameter.modify([&](Tensor<T>& weight) {
+    sums_[i].modify([&](Tensor<T>& sum) {
+      kernels::adagrad_update(cpu, rows.rows(), rows.gradient(), static_cast<T>(this->learning_rate()),
+                              static_cast<T>(options_.epsilon), rows.of(sum), rows.of(weight));
+    });
+  });
+}
+
+template <class T>
+RowwiseAdagrad<T>::RowwiseAdagrad(std::vector<Variable<T>> parameters, AdagradOptions options)
+    : Optimizer<T>(std::move(parameters), options.learning_rate), options_{options} {
+  check(options_);
+  for (const auto& parameter : this->parameters()) {
+    require(parameter.shape().dimensions() == 2, "row-wise Adagrad takes tables of two dimensions, and '{}' is {}",
+            parameter.name(), parameter.shape());
+    sums_.emplace_back(static_cast<std::size_t>(parameter.value().box()[0].extent()),
+                       static_cast<T>(options_.initial_accumulator));
   }
 }
 
 template <class T>
-void Adagrad<T>::set_learning_rate(double learning_rate) {
-  require_not_negative("learning_rate", learning_rate);
-  options_.learning_rate = learning_rate;
+void RowwiseAdagrad<T>::update(std::size_t i) {
+  auto parameter = this->parameters()[i];
+  const GradientRows<T> rows(parameter, GradientRows<T>::Dense::by_rows);
+  std::vector<double> squares(static_cast<std::size_t>(rows.gradient().rows));
+  kernels::row_squares(cpu, rows.gradient(), squares.data());
+  combine_along(parameter.topology(), parameter.distribution().axes_of(1), std::span(squares));
+
+  const auto columns = static_cast<double>(parameter.shape()[1]);
+  std::vector<T> rates(squares.size());
+  for (std::size_t u = 0; u < rates.size(); ++u) {
+    T& sum = sums_[i][static_cast<std::size_t>(rows.row(static_cast<Index>(u)))];
+    sum += static_cast<T>(squares[u] / columns);
+    rates[u] = static_cast<T>(this->learning_rate()) / (std::sqrt(sum) + static_cast<T>(options_.epsilon));
+  }
+  parameter.modify([&](Tensor<T>& weight) {
+    kernels::rowwise_update(cpu, rows.rows(), rows.gradient(), rates.data(), rows.of(weight));
+  });
 }
 
 template <class T>
-void Adagrad<T>::step() {
-  for (std::size_t i = 0; i < sums_.size(); ++i) {
-    auto& parameter = this->parameters_[i];
-    if (!parameter.has_gradient()) continue;
-    const Rows<T> rows(parameter);
-    parameter.modify([&](Tensor<T>& weight) {
-      sums_[i].modify([&](Tensor<T>& sum) {
-        kernels::adagrad_update(cpu, rows.index(), rows.gradient, static_cast<T>(options_.learning_rate),
-                                static_cast<T>(options_.epsilon), rows.of(sum), rows.of(weight));
+Adam<T>::Adam(std::vector<Variable<T>> parameters, AdamOptions options)
+    : Optimizer<T>(std::move(parameters), options.learning_rate), options_{options} {
+  require_fraction("beta1", options_.beta1);
+  require_fraction("beta2", options_.beta2);
+  require_not_negative("epsilon", options_.epsilon);
+  first_ = this->state(T{0});
+  second_ = this->state(T{0});
+  steps_.resize(this->parameters().size());
+}
+
+template <class T>
+void Adam<T>::update(std::size_t i) {
+  auto parameter = this->parameters()[i];
+  const GradientRows<T> rows(parameter);
+  const auto n = static_cast<double>(++steps_[i]);
+  const double first_part = 1 - std::pow(options_.beta1, n);
+  const double second_root = std::sqrt(1 - std::pow(options_.beta2, n));
+  const double rate = this->learning_rate() / first_part;
+  const kernels::AdamRule<T> rule{.rate = static_cast<T>(rows.is_sparse() ? rate * second_root : rate),
+                                  .beta1 = static_cast<T>(options_.beta1),
+                                  .beta2 = static_cast<T>(options_.beta2),
+                                  .root_factor = static_cast<T>(rows.is_sparse() ? 1 : 1 / second_root),
+                                  .epsilon = static_cast<T>(options_.epsilon)};
+  parameter.modify([&](Tensor<T>& weight) {
+    first_[i].modify([&](Tensor<T>& first) {
+      second_[i].modify([&](Tensor<T>& second) {
+        kernels::adam_update(cpu, rows.rows(), rows.gradient(), rule, rows.of(first), rows.of(second), rows.of(weight));
       });
     });
-  }
+  });
 }
 
-#define INSTANTIATE(T)         \
-  template class Optimizer<T>; \
-  template class Sgd<T>;       \
-  template class Adagrad<T>;
+#define INSTANTIATE(T)              \
+  template class Optimizer<T>;      \
+  template class Sgd<T>;            \
+  template class Adagrad<T>;        \
+  template class RowwiseAdagrad<T>; \
+  template class Adam<T>;
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 

@@ -86,7 +86,8 @@ void check_grid(const CartesianTopology& topology, int& turn) {
                                     .sparse = turn % 2 == 0,
                                     .seed = static_cast<std::uint64_t>(turn % 7),
                                     .storage = storage,
-                                    .output = output};
+                                    .output = output,
+                                    .exchange = Exchange::table};
       if (turn % 5 < 3) options.padding_idx = turn % 5 - 2;
       const DistributedEmbedding<T> layer(topology, options);
       CHECK(same_bits(layer.weight().value(), Table<T>(options).values));
@@ -222,8 +223,12 @@ TEST_CASE("several pending outputs, two tables in one backward, and one table tw
   for (const auto& grid : factorisations(world().size(), 3)) {
     for (const bool sparse : {false, true}) {
       const auto topology = Partition(world()).cartesian(grid);
-      const EmbeddingLayerOptions first{
-          .name = "first", .num_embeddings = 13, .embedding_dim = 5, .sparse = sparse, .output = Partial{}};
+      const EmbeddingLayerOptions first{.name = "first",
+                                        .num_embeddings = 13,
+                                        .embedding_dim = 5,
+                                        .sparse = sparse,
+                                        .output = Partial{},
+                                        .exchange = Exchange::table};
       EmbeddingLayerOptions second = first;
       second.name = "second";
       second.storage = Shard{0};

@@ -159,7 +159,7 @@ TEST_CASE("with checks off only the culprit throws, and nothing is sent") {
 
 TEST_CASE("ids that were modified between forward and backward are refused") {
   const DistributedEmbedding<float> layer(Partition(world()).cartesian({world().size(), 1, 1}),
-                                          {.num_embeddings = 7, .embedding_dim = 4});
+                                          {.num_embeddings = 7, .embedding_dim = 4, .exchange = Exchange::table});
   auto ids = placed_ids<Index>(layer.input_distribution({3}), {0, 1, 2});
   GradientTape tape;
   const auto loss = sum(layer(ids));

@@ -118,13 +118,18 @@ TEST_CASE("an embedding sends what the budget says, on every grid, from every st
       for (const auto& output : outputs(1)) {
         for (const bool sharded : {true, false}) {
           for (const bool sparse : {true, false}) {
-            const DistributedEmbedding<float> layer(
-                topology,
-                {.num_embeddings = V, .embedding_dim = D, .sparse = sparse, .storage = storage, .output = output});
+            const DistributedEmbedding<float> layer(topology, {.num_embeddings = V,
+                                                               .embedding_dim = D,
+                                                               .sparse = sparse,
+                                                               .storage = storage,
+                                                               .output = output,
+                                                               .exchange = Exchange::table});
             auto placed = layer.input_distribution({ids_count});
             if (!sharded) placed = placed.with(0, Replicate{});
             const auto ids = placed_ids<Index>(placed, list);
             layer(ids);  // the ids are agreed on now
+            auto weight = layer.weight();
+            weight.modify([](Tensor<float>&) {});  // and the table has to move again
             INFO("storage " << storage.to_string() << ", output " << output.to_string() << ", ids "
                             << placed.to_string());
             const Budget budget(grid, storage, output, sharded);
@@ -157,8 +162,11 @@ TEST_CASE("two lookups of one table reduce its gradient once") {
   const int n = world().size();
   const auto topology = Partition(world()).cartesian({n, 1, 1});
   for (const auto& storage : storages()) {
-    const DistributedEmbedding<float> layer(
-        topology, {.num_embeddings = V, .embedding_dim = D, .storage = storage, .output = Partial{}});
+    const DistributedEmbedding<float> layer(topology, {.num_embeddings = V,
+                                                       .embedding_dim = D,
+                                                       .storage = storage,
+                                                       .output = Partial{},
+                                                       .exchange = Exchange::table});
     const auto weight = layer.weight();
     const auto applied = weight.distribution().with(0, Replicate{});
     const auto ids = placed_ids<Index>(layer.input_distribution({ids_count}), some_ids(ids_count, V));

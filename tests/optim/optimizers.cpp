@@ -134,8 +134,12 @@ TEST_CASE("Adagrad keeps its sums where the parameters are") {
 template <class Make, class Plain>
 void check_sparse(const Make& make, const Plain& plain) {
   for (const auto& grid : factorisations(world().size(), 3)) {
-    EmbeddingLayerOptions options{
-        .name = "table", .num_embeddings = 13, .embedding_dim = 5, .padding_idx = 3, .sparse = true};
+    EmbeddingLayerOptions options{.name = "table",
+                                  .num_embeddings = 13,
+                                  .embedding_dim = 5,
+                                  .padding_idx = 3,
+                                  .sparse = true,
+                                  .exchange = Exchange::table};
     const auto topology = Partition(world()).cartesian(grid);
     const DistributedEmbedding<float> sparse(topology, options);
     options.sparse = false;
@@ -225,12 +229,12 @@ TEST_CASE("options and parameters that make no sense are refused on every rank")
   CHECK_NOTHROW(same_on_all(world(), "texts of errors", texts));
 
   Sgd<float> sgd({w}, {.learning_rate = 0});
-  CHECK(sgd.options().learning_rate == 0);
+  CHECK(sgd.learning_rate() == 0);
   sgd.set_learning_rate(0.5);
-  CHECK(sgd.options().learning_rate == 0.5);
+  CHECK(sgd.learning_rate() == 0.5);
   Adagrad<float> adagrad({w});
   adagrad.set_learning_rate(0.5);
-  CHECK(adagrad.options().learning_rate == 0.5);
+  CHECK(adagrad.learning_rate() == 0.5);
 }
 
 }  // namespace

@@ -18,6 +18,11 @@ Variable<T> redistribute(const Variable<T>& x, Placements to) {
   return redistribute(x, x.distribution().with(std::move(to)));
 }
 
+/// What redistribute(x, value.distribution()) gives, for a caller that has moved x's value already. Does not
+/// communicate.
+template <class T>
+Variable<T> redistributed(const Variable<T>& x, DistributedTensor<T> value);
+
 /// Element-wise sum of two variables of one distribution (Partial + Partial is Partial).
 template <class T>
 Variable<T> operator+(const Variable<T>& a, const Variable<T>& b);

@@ -9,6 +9,12 @@ namespace tartan::functional {
 struct EmbeddingOptions {
   /// Global row number, -V <= p < V, negative from the end: its gradient is exactly 0.
   std::optional<Index> padding_idx = {};
+  /// Before the lookup, rows of the weight that are looked up and whose norm exceeds this are scaled down, in place.
+  std::optional<double> max_norm = {};
+  /// The p of max_norm's norm: positive, infinity for the maximum.
+  double norm_type = 2;
+  /// Each contribution to a row's gradient is divided by how often its id occurs in the global batch.
+  bool scale_grad_by_freq = false;
   /// The gradient is row-sparse: the distinct ids of the batch and their rows.
   bool sparse = false;
 };
@@ -28,8 +34,35 @@ struct EmbeddingOptions {
 /// others. The gradient of a row is the fold of its hits in the order of the rank's ids (docs/design.md, Numbers).
 ///
 /// Ids outside [0, V) throw Error on every rank, naming id, position and rank; that is agreed once per ids tensor,
-/// along the axes that shard it. Otherwise the forward sends nothing.
+/// along the axes that shard it. Otherwise the forward sends nothing, but for max_norm (see renormalize_rows); with
+/// scale_grad_by_freq the backward gathers the ids along the axes that shard them.
 template <class T, class I>
 Variable<T> embedding(const DistributedTensor<I>& ids, const Variable<T>& weight, const EmbeddingOptions& options = {});
+
+/// Collective. The same lookup with rows on the move instead of tables: bytes in proportion to the distinct ids of each
+/// rank. The weight is as it is stored. Along each axis:
+///
+///     weight      ids         result         rows                                           gradient's terms
+///     Root        Shard(d)    Shard(d)       asked of coordinate 0 by number, and sent      summed there
+///     Shard(0)    Shard(d)    Shard(d)       asked of their owners by number, and sent      summed at the owners
+///     Replicate   Shard(d)    Shard(d)       at hand                                        summed on every rank
+///     Shard(0)    Replicate   Replicate      distinct owned rows are all-gathered, unsummed at hand
+///     Shard(1)    Replicate   Shard(last)    at hand                                        at hand
+///     Replicate   Replicate   Replicate      at hand                                        at hand
+///
+/// The first two rows of this table may apply to one axis of more than one rank, which nests inside the others that
+/// shard rows. The gradient is in the weight's own placement; terms are added in the order of ranks. Ids and options as
+/// for embedding().
+template <class T, class I>
+Variable<T> embedding_by_rows(const DistributedTensor<I>& ids, const Variable<T>& weight,
+                              const EmbeddingOptions& options = {});
+
+/// Collective. Every row of `weight` (V, D) that occurs in `ids`, once per distinct id of the global batch: with
+/// n = (Σ |w|^p)^(1/p) over the whole row, the largest |w| for infinite p, a row with n > max_norm becomes
+/// row · (max_norm / (n + 1e-7)); other rows stay. In place, and not differentiated. The ids are gathered along the
+/// axes that shard them, and the norms all-reduced along the axes that shard the columns. Throws Error on every rank,
+/// before anything changes, where an id is out of range, max_norm or p is not positive, or the weight is Partial.
+template <class T, class I>
+void renormalize_rows(const DistributedTensor<I>& ids, Variable<T> weight, double max_norm, double norm_type = 2);
 
 }  // namespace tartan::functional

@@ -6,48 +6,66 @@
 
 namespace tartan {
 
-/// Changes parameters by their gradients. State is laid out like its parameter; nothing communicates, and the result
-/// does not depend on the grid. A row-sparse gradient changes the rows it names only.
+/// Changes parameters by their gradients. State is laid out like its parameter, and the result does not depend on the
+/// grid. A row-sparse gradient changes the rows it names only. Nothing communicates unless an optimiser says so.
 template <class T>
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
   /// One step with the gradients that the parameters have; those without one stay as they are. Every rank calls it.
-  virtual void step() = 0;
+  void step();
   /// Forgets the gradients of all parameters.
-  void clear_gradients() {
-    for (auto& parameter : parameters_) parameter.clear_gradient();
-  }
+  void clear_gradients();
+
+  double learning_rate() const noexcept { return learning_rate_; }
+  /// Throws Error where it is negative or no number.
+  void set_learning_rate(double learning_rate);
+  const std::vector<Variable<T>>& parameters() const noexcept { return parameters_; }
 
  protected:
-  /// Throws Error where one is no parameter, or a Partial one.
-  explicit Optimizer(std::vector<Variable<T>> parameters);
+  /// Throws Error where a variable is no parameter or a Partial one, or the learning rate is negative or no number.
+  Optimizer(std::vector<Variable<T>> parameters, double learning_rate);
 
+  /// Changes parameter `i`, which has a gradient, and its state.
+  virtual void update(std::size_t i) = 0;
+  /// One tensor per parameter, laid out like it, of `value`.
+  std::vector<DistributedTensor<T>> state(T value) const;
+
+ private:
   std::vector<Variable<T>> parameters_;
+  double learning_rate_;
 };
 
 struct SgdOptions {
-  double learning_rate = 0.01;  ///< positive or zero
+  double learning_rate = 0.01;
+  double momentum = 0;      ///< the part of the last step that goes on, at least 0
+  double dampening = 0;     ///< of the gradient's part in the momentum
+  double weight_decay = 0;  ///< at least 0
+  bool nesterov = false;    ///< needs momentum and no dampening
 };
 
-/// weight -= learning_rate · gradient
+/// Stochastic gradient descent as PyTorch's SGD has it: g = gradient + weight_decay · weight; with momentum, b =
+/// momentum · b + (1 - dampening) · g (b = g in the first step) takes the place of g, or g + momentum · b with
+/// nesterov; weight -= learning_rate · g. A row-sparse gradient with momentum or weight decay is an Error that names
+/// both.
 template <class T>
 class Sgd : public Optimizer<T> {
  public:
-  /// Throws Error on a learning rate that is negative or no number.
+  /// Throws Error on options outside of their ranges.
   explicit Sgd(std::vector<Variable<T>> parameters, SgdOptions options = {});
-  void step() override;
-  void set_learning_rate(double learning_rate);
-  const SgdOptions& options() const noexcept { return options_; }
 
  private:
+  void update(std::size_t i) override;
+
   SgdOptions options_;
+  std::vector<DistributedTensor<T>> momentum_;
+  std::vector<bool> moved_;  ///< a parameter has had its first step
 };
 
 struct AdagradOptions {
-  double learning_rate = 0.01;  ///< positive or zero
-  double epsilon = 1e-10;       ///< positive or zero, added to the root
+  double learning_rate = 0.01;
+  double epsilon = 1e-10;  ///< at least 0, added to the root
   double initial_accumulator = 0;
 };
 
@@ -58,15 +76,56 @@ class Adagrad : public Optimizer<T> {
  public:
   /// Throws Error on an option that is negative or no number.
   explicit Adagrad(std::vector<Variable<T>> parameters, AdagradOptions options = {});
-  void step() override;
-  void set_learning_rate(double learning_rate);
-  const AdagradOptions& options() const noexcept { return options_; }
   /// The sums of squares, in the order and the distributions of the parameters.
   const std::vector<DistributedTensor<T>>& sums() const noexcept { return sums_; }
 
  private:
+  void update(std::size_t i) override;
+
   AdagradOptions options_;
   std::vector<DistributedTensor<T>> sums_;
+};
+
+/// Adagrad with one sum per row of a (V, D) table, FBGEMM's exact row-wise rule: sum += mean of gradient² over the
+/// whole row; weight -= learning_rate · gradient / (sqrt(sum) + epsilon). Its state is D times smaller than Adagrad's.
+/// A step is collective: one all-reduce of a number per changed row along the axes that split the columns.
+template <class T>
+class RowwiseAdagrad : public Optimizer<T> {
+ public:
+  /// Throws Error on an option that is negative or no number, and where a parameter is not 2-d.
+  explicit RowwiseAdagrad(std::vector<Variable<T>> parameters, AdagradOptions options = {});
+
+ private:
+  void update(std::size_t i) override;
+
+  AdagradOptions options_;
+  std::vector<std::vector<T>> sums_;  ///< per parameter, of the rows of this rank's block
+};
+
+struct AdamOptions {
+  double learning_rate = 0.001;
+  double beta1 = 0.9;    ///< in [0, 1)
+  double beta2 = 0.999;  ///< in [0, 1)
+  double epsilon = 1e-8;
+};
+
+/// Adam (Kingma, Ba 2015) as PyTorch has it: m = beta1 · m + (1 - beta1) · g, v = beta2 · v + (1 - beta2) · g², and
+/// after n steps of the parameter, weight -= learning_rate / (1 - beta1^n) · m / (sqrt(v / (1 - beta2^n)) + epsilon). A
+/// row-sparse gradient changes m, v and weight of its rows only, by the rule of PyTorch's SparseAdam: weight -=
+/// learning_rate · sqrt(1 - beta2^n) / (1 - beta1^n) · m / (sqrt(v) + epsilon).
+template <class T>
+class Adam : public Optimizer<T> {
+ public:
+  /// Throws Error on options outside of their ranges.
+  explicit Adam(std::vector<Variable<T>> parameters, AdamOptions options = {});
+
+ private:
+  void update(std::size_t i) override;
+
+  AdamOptions options_;
+  std::vector<DistributedTensor<T>> first_;
+  std::vector<DistributedTensor<T>> second_;
+  std::vector<Index> steps_;
 };
 
 }  // namespace tartan

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include <tartan/partition/cartesian_topology.hpp>
+
+namespace tartan {
+
+/// Collective over the communicators of `axes`: replaces each element of `values` by its reduction over the ranks along
+/// those axes, which have as many. For what is no tensor: statistics of rows, of which each rank of a group has its
+/// term. Nothing on inactive ranks.
+template <class T>
+void combine_along(const CartesianTopology& topology, const std::vector<int>& axes, std::span<T> values,
+                   Reduction reduction = Reduction::sum);
+
+}  // namespace tartan

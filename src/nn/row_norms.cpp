@@ -1,0 +1,47 @@
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include <tartan/distributed/combine.hpp>
+
+#include "base/element_types.hpp"
+#include "base/fail.hpp"
+#include "nn/lookup.hpp"
+
+namespace tartan::functional {
+
+using namespace lookup;
+
+template <class T, class I>
+void renormalize_rows(const DistributedTensor<I>& ids, Variable<T> weight, double max_norm, double norm_type) {
+  require(max_norm > 0, "max_norm is {}, but must be positive", max_norm);
+  require(norm_type > 0, "norm_type is {}, but must be positive", norm_type);
+  require(weight.shape().dimensions() == 2 && !weight.distribution().any(Placement::Kind::partial),
+          "rows of a weight placed as {} have no norms: (V, D) without Partial is needed", weight.distribution());
+  check_ids(ids, weight.shape()[0]);
+
+  const Block block(weight.distribution());
+  const auto batch = gathered(ids);
+  const auto plan =
+      kernels::plan_rows(cpu, batch.local().data(), batch.local().elements(), block.first_row, block.rows, Index{-1});
+  const auto distinct = static_cast<Index>(plan.rows.size());
+  std::vector<double> norms(plan.rows.size());
+  kernels::row_power_sums(cpu, matrix<const T>(weight.value().local(), block.rows, block.columns), plan.rows.data(),
+                          distinct, norm_type, norms.data());
+  const bool largest = std::isinf(norm_type);
+  combine_along(weight.topology(), weight.distribution().axes_of(1), std::span(norms),
+                largest ? Reduction::max : Reduction::sum);
+  for (double& n : norms) {
+    if (!largest) n = std::pow(n, 1 / norm_type);
+    n = n > max_norm ? max_norm / (n + 1e-7) : 1;
+  }
+  weight.modify([&](Tensor<T>& table) {
+    kernels::scale_rows(cpu, plan.rows.data(), distinct, norms.data(), matrix<T>(table, block.rows, block.columns));
+  });
+}
+
+#define INSTANTIATE(T, I) template void renormalize_rows(const DistributedTensor<I>&, Variable<T>, double, double);
+TARTAN_FOR_EACH_LOOKUP(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace tartan::functional
