@@ -6,6 +6,7 @@
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "nn/lookup.hpp"
 
 namespace tartan {
 namespace {
@@ -126,14 +127,18 @@ Variable<T> DistributedEmbedding<T>::table() const {
 template <class T>
 template <class I>
 Variable<T> DistributedEmbedding<T>::operator()(const DistributedTensor<I>& ids) const {
-  const functional::EmbeddingOptions lookup{.padding_idx = options_.padding_idx,
-                                            .scale_grad_by_freq = options_.scale_grad_by_freq,
-                                            .sparse = options_.sparse};
+  const functional::EmbeddingOptions how{.padding_idx = options_.padding_idx,
+                                         .scale_grad_by_freq = options_.scale_grad_by_freq,
+                                         .sparse = options_.sparse};
+  lookup::require_fit(ids.distribution(), applied_);
+  const auto output = options_.output;
+  if (axes_.rows && output.is_shard())
+    ids.shape().appended(options_.embedding_dim).dimension(output.dim(), "output dimension");
   // Rows shrink where they are stored, before any copy of them moves.
   if (options_.max_norm) functional::renormalize_rows(ids, weight_, *options_.max_norm, options_.norm_type);
-  const auto rows = moves_rows(ids.distribution()) ? functional::embedding_by_rows(ids, weight_, lookup)
-                                                   : functional::embedding(ids, table(), lookup);
-  return axes_.rows ? redistribute(rows, rows.distribution().with(*axes_.rows, options_.output)) : rows;
+  const auto rows = moves_rows(ids.distribution()) ? functional::embedding_by_rows(ids, weight_, how)
+                                                   : functional::embedding(ids, table(), how);
+  return axes_.rows ? redistribute(rows, rows.distribution().with(*axes_.rows, output)) : rows;
 }
 
 template <class T>

@@ -18,21 +18,12 @@ struct Placed {
 
 /// The table of embedding(): where result and gradient are, from where weight and ids are.
 Placed placed(const Distribution& ids, const Distribution& weight) {
-  require(weight.shape().dimensions() == 2, "an embedding takes a weight of two dimensions, not {}",
-          weight.to_string());
-  require(ids.topology() == weight.topology(), "an embedding takes ids and weight on one topology, not {} and {}",
-          ids.to_string(), weight.to_string());
+  require_fit(ids, weight);
   auto result = ids.placements();
   auto gradient = weight.placements();
   for (std::size_t axis = 0; axis < result.size(); ++axis) {
     const auto w = weight.placements()[axis];
     const auto i = ids.placements()[axis];
-    const bool fits = (w.is_replicate() && (i.is_shard() || i.is_replicate())) || (w.is_shard() && i.is_replicate()) ||
-                      (w.is_partial() && i.is_replicate()) || (w.is_root() && i.is_root());
-    require(
-        fits,
-        "an embedding does not take ids placed as {} with a weight placed as {}: along axis {}, {} and {} do not meet",
-        ids.to_string(), weight.to_string(), axis, i.to_string(), w.to_string());
     if (w.is_shard(0) || w.is_partial()) result[axis] = Partial{};
     if (w.is_shard(1)) result[axis] = Shard{-1};
     if (w.is_replicate() && i.is_shard()) gradient[axis] = Partial{};

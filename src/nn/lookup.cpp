@@ -34,6 +34,22 @@ kernels::RowPlan plan(const DistributedTensor<I>& ids, const Block& block, Index
 
 }  // namespace
 
+void require_fit(const Distribution& ids, const Distribution& weight) {
+  require(weight.shape().dimensions() == 2, "an embedding takes a weight of two dimensions, not {}", weight);
+  require(ids.topology() == weight.topology(), "an embedding takes ids and weight on one topology, not {} and {}", ids,
+          weight);
+  for (int axis = 0; axis < weight.grid().axes(); ++axis) {
+    const auto w = weight.placement(axis);
+    const auto i = ids.placement(axis);
+    const bool fits = (w.is_replicate() && (i.is_shard() || i.is_replicate())) || (w.is_shard() && i.is_replicate()) ||
+                      (w.is_partial() && i.is_replicate()) || (w.is_root() && i.is_root());
+    require(
+        fits,
+        "an embedding does not take ids placed as {} with a weight placed as {}: along axis {}, {} and {} do not meet",
+        ids, weight, axis, i, w);
+  }
+}
+
 template <class I>
 void check_ids(const DistributedTensor<I>& ids, Index bound) {
   if (ids.is_checked(bound)) return;
@@ -78,7 +94,8 @@ DistributedTensor<I> gathered(const DistributedTensor<I>& ids) {
 template <class T, class I>
 void divide_by_frequencies(const DistributedTensor<I>& ids, DistributedTensor<T>& upstream) {
   std::unordered_map<I, T> counts;
-  for (const I id : gathered(ids).local().span()) counts[id] += 1;
+  const auto batch = gathered(ids);
+  for (const I id : batch.local().span()) counts[id] += 1;
   DistributedTensor<T> divided(upstream.distribution());
   divided.modify([&](Tensor<T>& out) {
     const Index columns = ids.local().elements() == 0 ? 0 : out.elements() / ids.local().elements();

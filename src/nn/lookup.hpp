@@ -32,6 +32,9 @@ struct Block {
   }
 };
 
+/// Throws Error unless functional::embedding takes ids and a weight that lie so.
+void require_fit(const Distribution& ids, const Distribution& weight);
+
 /// Throws Error on every rank where an id is outside [0, bound), naming id, position and rank: agreed once per ids
 /// tensor, along the axes that shard it; replicated ids are judged alike by every rank that has them.
 template <class I>

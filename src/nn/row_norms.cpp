@@ -1,4 +1,7 @@
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -29,8 +32,16 @@ void renormalize_rows(const DistributedTensor<I>& ids, Variable<T> weight, doubl
   kernels::row_power_sums(cpu, matrix<const T>(weight.value().local(), block.rows, block.columns), plan.rows.data(),
                           distinct, norm_type, norms.data());
   const bool largest = std::isinf(norm_type);
-  combine_along(weight.topology(), weight.distribution().axes_of(1), std::span(norms),
-                largest ? Reduction::max : Reduction::sum);
+  const auto axes = weight.distribution().axes_of(1);
+  if (largest) {
+    // As bits, magnitudes keep their order and NaN is above all of them; a maximum of numbers may lose it.
+    std::vector<std::int64_t> bits;
+    for (const double n : norms) bits.push_back(std::bit_cast<std::int64_t>(n));
+    combine_along(weight.topology(), axes, std::span(bits), Reduction::max);
+    std::ranges::transform(bits, norms.begin(), [](std::int64_t n) { return std::bit_cast<double>(n); });
+  } else {
+    combine_along(weight.topology(), axes, std::span(norms));
+  }
   for (double& n : norms) {
     if (!largest) n = std::pow(n, 1 / norm_type);
     n = n > max_norm ? max_norm / (n + 1e-7) : 1;
