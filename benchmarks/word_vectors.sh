@@ -26,7 +26,7 @@ printf '%-7s %9s %14s %14s %9s %8s\n' grid words/s 'bytes/word' 'by formula' rat
 status=0
 for grid in 1x1x1 1x1x2 2x1x1 2x1x4; do
   timeout -k 5 1800 mpiexec $oversubscribe -n $((${grid//x/*})) \
-    "$program" --grid "$grid" --corpus "$corpus" --epochs "$epochs" >"$output"
+    "$program" --grid "$grid" --exchange table --output none --corpus "$corpus" --epochs "$epochs" >"$output"
   awk -v grid="$grid" -v epochs="$epochs" '
     function number(pattern) {
       match($0, pattern)

@@ -28,9 +28,12 @@ tartan::Placement placement_of(Storage storage) {
 
 tartan::Exchange exchange_of(Movement movement) {
   switch (movement) {
-    case Movement::table: return tartan::Exchange::table;
-    case Movement::rows: return tartan::Exchange::rows;
-    case Movement::automatic: break;
+    case Movement::table:
+      return tartan::Exchange::table;
+    case Movement::rows:
+      return tartan::Exchange::rows;
+    case Movement::automatic:
+      break;
   }
   return tartan::Exchange::automatic;
 }

@@ -90,9 +90,7 @@ template <class T>
 Variable<T> redistributed(const Variable<T>& x, DistributedTensor<T> value) {
   auto result = Variable<T>::result(std::move(value), records(x));
   if (result.requires_gradient()) {
-    GradientTape::active()->record("redistribute", [x, result] {
-      if (auto g = result.take_contributions()) x.contribute(std::move(*g));
-    });
+    GradientTape::active()->record("redistribute", [x, result] { result.pass_contributions_to(x); });
   }
   return result;
 }

@@ -1,5 +1,7 @@
 #include <tartan/autograd/variable.hpp>
 
+#include <utility>
+
 #include <tartan/autograd/tape.hpp>
 #include <tartan/distributed/redistribution.hpp>
 
@@ -138,6 +140,14 @@ std::optional<DistributedTensor<T>> Variable<T>::take_contributions() const {
   auto result = redistribute(dense(*node_->pending), distribution().gradient());
   node_->pending.reset();
   return result;
+}
+
+template <class T>
+void Variable<T>::pass_contributions_to(const Variable& source) const {
+  if (node_ == nullptr || !node_->pending) return;
+  auto gradient = *std::exchange(node_->pending, {});
+  if (topology() == source.topology()) return source.contribute(std::move(gradient));
+  source.contribute(redistribute(dense(gradient), source.distribution().gradient()));
 }
 
 template <class T>

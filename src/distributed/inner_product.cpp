@@ -18,10 +18,8 @@ double local_product(const Tensor<T>& a, const Tensor<T>& b) {
   return sum;
 }
 
-double sum_over(const Communicator& communicator, double mine) {
-  if (!communicator.is_null()) {
-    communicator.all_reduce(std::span<const double>(&mine, 1), std::span<double>(&mine, 1));
-  }
+double sum_over_ranks(const CartesianTopology& topology, double mine) {
+  topology.root().all_reduce(std::span<const double>(&mine, 1), std::span<double>(&mine, 1));
   return mine;
 }
 
@@ -37,7 +35,7 @@ template <class T>
 double pairing(const DistributedTensor<T>& x, const DistributedTensor<T>& y) {
   require(y.distribution() == x.distribution().dual(), "a tensor placed as {} is paired with one placed as {}, not {}",
           x.distribution(), x.distribution().dual(), y.distribution());
-  return sum_over(x.topology().root(), local_product(x.local(), y.local()));
+  return sum_over_ranks(x.topology(), local_product(x.local(), y.local()));
 }
 
 template <class T>
@@ -49,7 +47,7 @@ double inner(const DistributedTensor<T>& x, const DistributedTensor<T>& y) {
   for (int axis = 0; counts && axis < d.grid().axes(); ++axis) {
     counts = !d.placement(axis).is_replicate() || d.grid().coordinate(a.topology().rank(), axis) == 0;
   }
-  return sum_over(a.topology().communicator(), counts ? local_product(a.local(), b.local()) : 0.0);
+  return sum_over_ranks(a.topology(), counts ? local_product(a.local(), b.local()) : 0.0);
 }
 
 template <class T>

@@ -38,28 +38,34 @@ std::vector<int> weight_nesting(const EmbeddingAxes& axes, int count) {
   return nesting;
 }
 
+template <class T>
+const Shape& table_shape(const DistributedTensor<T>& weight, const std::string& name) {
+  require(weight.shape().dimensions() == 2, "the embedding '{}' takes a weight of two dimensions, not {}", name,
+          weight.distribution());
+  return weight.shape();
+}
+
 Index checked_padding(Index padding, Index rows, const std::string& name) {
   require(-rows <= padding && padding < rows,
           "the embedding '{}' has padding_idx {}, which a table of {} rows does not have", name, padding, rows);
   return padding < 0 ? padding + rows : padding;
 }
 
-Shape table_shape(const EmbeddingLayerOptions& options) { return {options.num_embeddings, options.embedding_dim}; }
-
 }  // namespace
 
 template <class T>
 DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, EmbeddingLayerOptions options,
-                                              const Shape& shape)
+                                              Index rows, Index columns)
     : topology_(topology),
       options_(std::move(options)),
       axes_(checked_axes(options_.axes, topology.grid(), options_.name)) {
   const auto& name = options_.name;
-  require(shape.dimensions() == 2 && shape[0] >= 1 && shape[1] >= 1,
-          "the embedding '{}' needs num_embeddings and embedding_dim of at least 1, not {}", name, shape);
-  options_.num_embeddings = shape[0];
-  options_.embedding_dim = shape[1];
-  if (options_.padding_idx) options_.padding_idx = checked_padding(*options_.padding_idx, shape[0], name);
+  require(rows >= 1 && columns >= 1,
+          "the embedding '{}' needs num_embeddings and embedding_dim of at least 1, not {} and {}", name, rows,
+          columns);
+  options_.num_embeddings = rows;
+  options_.embedding_dim = columns;
+  if (options_.padding_idx) options_.padding_idx = checked_padding(*options_.padding_idx, rows, name);
   if (options_.max_norm) {
     require(*options_.max_norm > 0, "the embedding '{}' has max_norm {}, which must be positive", name,
             *options_.max_norm);
@@ -78,13 +84,13 @@ DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology,
   if (axes_.rows) placements[static_cast<std::size_t>(*axes_.rows)] = Shard{0};
   if (axes_.columns) placements[static_cast<std::size_t>(*axes_.columns)] = Shard{1};
   const DistributionOptions nesting{.nesting = weight_nesting(axes_, topology.grid().axes())};
-  applied_ = Distribution(topology, shape, std::move(placements), nesting);
+  applied_ = Distribution(topology, Shape{rows, columns}, std::move(placements), nesting);
   stored_ = axes_.data ? applied_.with(*axes_.data, storage) : applied_;
 }
 
 template <class T>
 DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, EmbeddingLayerOptions options)
-    : DistributedEmbedding(topology, options, table_shape(options)) {
+    : DistributedEmbedding(topology, options, options.num_embeddings, options.embedding_dim) {
   const RandomStream stream(options_.seed, options_.name + ".weight");
   const Index padding = options_.padding_idx.value_or(-1);
   const Index columns = options_.embedding_dim;
@@ -96,10 +102,11 @@ DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology,
 template <class T>
 DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, const DistributedTensor<T>& weight,
                                               EmbeddingLayerOptions options)
-    : DistributedEmbedding(topology, options, weight.shape()) {
-  const Shape named = table_shape(options);
-  require((named[0] == 0 || named[0] == weight.shape()[0]) && (named[1] == 0 || named[1] == weight.shape()[1]),
-          "the embedding '{}' is said to be {} but was given a weight of {}", options_.name, named, weight.shape());
+    : DistributedEmbedding(topology, options, table_shape(weight, options.name)[0], weight.shape()[1]) {
+  const auto fits = [](Index named, Index given) { return named == 0 || named == given; };
+  require(fits(options.num_embeddings, weight.shape()[0]) && fits(options.embedding_dim, weight.shape()[1]),
+          "the embedding '{}' is said to be ({}, {}) but was given a weight of {}", options_.name,
+          options.num_embeddings, options.embedding_dim, weight.shape());
   const auto moved = redistribute(weight, stored_);
   keep(moved.local().data() == weight.local().data() ? moved.clone() : moved);
 }

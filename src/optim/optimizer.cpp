@@ -36,6 +36,9 @@ Optimizer<T>::Optimizer(std::vector<Variable<T>> parameters, double learning_rat
   require_not_negative("learning_rate", learning_rate);
   for (const auto& parameter : parameters_) {
     require(parameter.is_parameter(), "an optimiser was given a variable that is no parameter");
+    require(!parameter.distribution().any(Placement::Kind::partial),
+            "an optimiser does not change the terms of '{}', a parameter of {}; redistribute it", parameter.name(),
+            parameter.distribution());
   }
 }
 
@@ -61,8 +64,7 @@ template <class T>
 std::vector<DistributedTensor<T>> Optimizer<T>::state(T value) const {
   std::vector<DistributedTensor<T>> result;
   for (const auto& parameter : parameters_) {
-    // Sums and moments are no terms of anything: a Partial parameter's lie like its gradient.
-    result.push_back(DistributedTensor<T>::constant(parameter.distribution().gradient(), value));
+    result.push_back(DistributedTensor<T>::constant(parameter.distribution(), value));
   }
   return result;
 }

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <cstring>
 #include <numeric>
-#include <utility>
 
 #include "base/element_types.hpp"
 
@@ -75,78 +74,70 @@ void stream(std::byte* target, const std::byte* source, std::size_t bytes) {
 #endif
 }
 
+/// What was streamed is seen by others before what is written from here on.
 void end_streams() {
 #ifdef __SSE2__
   _mm_sfence();
 #endif
 }
 
-/// Rows of `width` bytes, all strides in bytes.
-struct Rows {
-  std::size_t width;
-  Loop loop;
-
-  template <class Copy>
-  void each(const std::byte* source, std::byte* target, const Copy& copy) const {
-    for (Index i = 0; i < loop.extent; ++i) copy(target + i * loop.target_stride, source + i * loop.source_stride);
-  }
-
-  /// `total` is what the whole copy brings: more than a cache holds goes past it, which saves reading the target (and
-  /// gains nothing where the source is what lies scattered).
-  void copy(const std::byte* source, std::byte* target, std::size_t total) const {
-    const auto misaligned = reinterpret_cast<std::uintptr_t>(target) | static_cast<std::size_t>(loop.target_stride);
-    const bool dense = std::cmp_equal(loop.source_stride, width);
-    if (total >= streamed_from && dense && (misaligned | width) % cache_line == 0) {
-      each(source, target, [this](std::byte* t, const std::byte* s) { stream(t, s, width); });
-      return end_streams();
-    }
-    // A width that the compiler knows needs no call.
-    switch (width) {
-      case 4:
-        return each(source, target, [](std::byte* t, const std::byte* s) { std::memcpy(t, s, 4); });
-      case 8:
-        return each(source, target, [](std::byte* t, const std::byte* s) { std::memcpy(t, s, 8); });
-      case 16:
-        return each(source, target, [](std::byte* t, const std::byte* s) { std::memcpy(t, s, 16); });
-      case 32:
-        return each(source, target, [](std::byte* t, const std::byte* s) { std::memcpy(t, s, 32); });
-      default:
-        return each(source, target, [this](std::byte* t, const std::byte* s) { std::memcpy(t, s, width); });
-    }
-  }
-
- private:
-  static constexpr std::size_t streamed_from = std::size_t{1} << 24;
-};
-
+/// A target of so much lies in no cache, and writing past it saves reading it first.
 template <class T>
-Rows rows_of(Index width, const Loop& loop) {
+bool is_streamed(Index elements) {
+  return elements >= (Index{1} << 24) / static_cast<Index>(sizeof(T));
+}
+
+/// Copies rows of `width` elements along `loop`.
+template <class T>
+void copy_rows(const T* source, T* target, Index width, const Loop& loop, bool streamed) {
   constexpr auto size = static_cast<Index>(sizeof(T));
-  return {static_cast<std::size_t>(width * size), {loop.extent, loop.source_stride * size, loop.target_stride * size}};
+  // By value: a byte that is written might be one of `loop` for all that the compiler knows.
+  const auto each = [from = reinterpret_cast<const std::byte*>(source), to = reinterpret_cast<std::byte*>(target),
+                     extent = loop.extent, source_step = loop.source_stride * size,
+                     target_step = loop.target_stride * size](const auto& copy) {
+    for (Index i = 0; i < extent; ++i) copy(to + i * target_step, from + i * source_step);
+  };
+  const auto bytes = static_cast<std::size_t>(width) * sizeof(T);
+  const auto lines =
+      reinterpret_cast<std::uintptr_t>(target) | static_cast<std::size_t>(loop.target_stride) * sizeof(T);
+  if (streamed && (lines | bytes) % cache_line == 0) {
+    return each([=](std::byte* to, const std::byte* from) { stream(to, from, bytes); });
+  }
+  // A width that the compiler knows needs no call.
+  switch (bytes) {
+    case 4:
+      return each([](std::byte* to, const std::byte* from) { std::memcpy(to, from, 4); });
+    case 8:
+      return each([](std::byte* to, const std::byte* from) { std::memcpy(to, from, 8); });
+    case 16:
+      return each([](std::byte* to, const std::byte* from) { std::memcpy(to, from, 16); });
+    case 32:
+      return each([](std::byte* to, const std::byte* from) { std::memcpy(to, from, 32); });
+    default:
+      return each([=](std::byte* to, const std::byte* from) { std::memcpy(to, from, bytes); });
+  }
 }
 
-template <class T>
-void copy_rows(const T* source, T* target, Index width, const Loop& loop, Index total) {
-  rows_of<T>(width, loop)
-      .copy(reinterpret_cast<const std::byte*>(source), reinterpret_cast<std::byte*>(target),
-            static_cast<std::size_t>(total) * sizeof(T));
-}
-
-/// Calls `copy(column block in the matrix, in its own matrix, width, rows, total)` tile by tile, so that whole rows of
-/// the matrix pass while they are in the nearest cache.
-template <class Copy>
+/// Calls `copy(column block in the matrix, in its own matrix, width, rows, columns of the matrix, streamed)` for some
+/// rows at a time: as many as stay in the nearest cache, but one where whole lines are streamed, so that the matrix
+/// passes in its own order.
+template <class T, class Copy>
 void for_each_tile(Index rows, std::span<const Index> widths, const Copy& copy) {
   constexpr Index tile = 1 << 12;
+  constexpr auto line = static_cast<Index>(cache_line / sizeof(T));
   const Index columns = std::reduce(widths.begin(), widths.end());
-  const Index step = std::max<Index>(tile / std::max<Index>(columns, 1), 1);
+  const bool streamed =
+      is_streamed<T>(rows * columns) && std::ranges::all_of(widths, [](Index width) { return width % line == 0; });
+  const Index step = streamed ? 1 : std::max<Index>(tile / std::max<Index>(columns, 1), 1);
   for (Index row = 0; row < rows; row += step) {
     const Index some = std::min(step, rows - row);
     Index first = 0;
     for (const Index width : widths) {
-      if (width > 0) copy(row * columns + first, first * rows + row * width, width, some, columns);
+      if (width > 0) copy(row * columns + first, first * rows + row * width, width, some, columns, streamed);
       first += width;
     }
   }
+  end_streams();
 }
 
 }  // namespace
@@ -155,11 +146,14 @@ template <class T>
 void copy_box(const T* source, const Box& source_box, T* target, const Box& target_box, const Box& part) {
   if (part.empty()) return;
   const auto walk = walk_of(source_box, target_box, part);
-  const Index total = part.elements();
+  const Index width = walk.loops[0].extent;
+  const bool large = is_streamed<T>(part.elements());
   for_each_run(walk, walk.loops.size() - 1, walk.source_start, walk.target_start,
                [&](Index s, Index t, const Loop& loop) {
-                 copy_rows(source + s, target + t, walk.loops[0].extent, loop, total);
+                 // Where the source lies scattered, waiting for it is what takes the time.
+                 copy_rows(source + s, target + t, width, loop, large && loop.source_stride == width);
                });
+  end_streams();
 }
 
 template <class T>
@@ -177,15 +171,15 @@ void add_box(const T* source, const Box& source_box, T* target, const Box& targe
 
 template <class T>
 void split_columns(const T* matrix, Index rows, std::span<const Index> widths, T* blocks) {
-  for_each_tile(rows, widths, [&](Index from, Index to, Index width, Index some, Index columns) {
-    copy_rows(matrix + from, blocks + to, width, {some, columns, width}, rows * columns);
+  for_each_tile<T>(rows, widths, [&](Index from, Index to, Index width, Index some, Index columns, bool streamed) {
+    copy_rows(matrix + from, blocks + to, width, {some, columns, width}, streamed);
   });
 }
 
 template <class T>
 void join_columns(const T* blocks, Index rows, std::span<const Index> widths, T* matrix) {
-  for_each_tile(rows, widths, [&](Index to, Index from, Index width, Index some, Index columns) {
-    copy_rows(blocks + from, matrix + to, width, {some, width, columns}, rows * columns);
+  for_each_tile<T>(rows, widths, [&](Index to, Index from, Index width, Index some, Index columns, bool streamed) {
+    copy_rows(blocks + from, matrix + to, width, {some, width, columns}, streamed);
   });
 }
 

@@ -70,6 +70,9 @@ class Variable {
   /// For operations: ends the sum of this pass's contributions and gives it in distribution().gradient(), or nothing
   /// where none came. Collective where a move is needed.
   std::optional<DistributedTensor<T>> take_contributions() const;
+  /// For operations that only move a tensor: hands the sum of this pass's contributions, if any, on to `source`, in
+  /// the placement that it has. Communicates only where the two have different topologies.
+  void pass_contributions_to(const Variable& source) const;
 
  private:
   struct Node {

@@ -11,8 +11,8 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Thrown on the ranks that did nothing wrong when another rank reported a fault: `rank` is the culprit (numbered in the
-/// communicator that agreed on the fault) and `text()` is what the culprit threw.
+/// Thrown on the ranks that did nothing wrong when another rank reported a fault: `rank` is the culprit (numbered in
+/// the communicator that agreed on the fault) and `text()` is what the culprit threw.
 class RemoteError : public Error {
  public:
   RemoteError(int rank, const std::string& text)
@@ -26,8 +26,8 @@ class RemoteError : public Error {
   std::string text_;
 };
 
-/// An MPI call returned an error, or a communicator is used after one did. Not agreed between ranks: the communicator is
-/// finished and the job ends.
+/// An MPI call returned an error, or a communicator is used after one did. Not agreed between ranks: the communicator
+/// is finished and the job ends.
 class MpiError : public Error {
  public:
   MpiError(const std::string& text, int code) : Error(text), code_{code} {}

@@ -10,12 +10,12 @@ namespace tartan {
 template <class T>
 double pairing(const DistributedTensor<T>& x, const DistributedTensor<T>& y);
 
-/// Collective over the active ranks. The inner product of two logical tensors of one shape and topology, in double.
-/// Brings both to a placement without Partial terms first where there are any.
+/// Collective over the root: every rank gets it. The inner product of two logical tensors of one shape and topology, in
+/// double. Brings both to a placement without Partial terms first where there are any.
 template <class T>
 double inner(const DistributedTensor<T>& x, const DistributedTensor<T>& y);
 
-/// Collective over the active ranks. The Euclidean norm of the logical tensor, sqrt(inner(x, x)).
+/// Collective over the root: every rank gets it. The Euclidean norm of the logical tensor, sqrt(inner(x, x)).
 template <class T>
 double norm(const DistributedTensor<T>& x);
 

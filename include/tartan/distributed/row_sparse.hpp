@@ -6,8 +6,8 @@
 
 namespace tartan {
 
-/// A distributed (V, D) tensor of which few rows differ from zero: the gradient of a table. Each rank has the rows of its
-/// block that it names, and of those its block of columns; placements mean what they mean for the dense tensor.
+/// A distributed (V, D) tensor of which few rows differ from zero: the gradient of a table. Each rank has the rows of
+/// its block that it names, and of those its block of columns; placements mean what they mean for the dense tensor.
 template <class T>
 struct RowSparse {
   Distribution distribution;  ///< of the dense tensor it stands for

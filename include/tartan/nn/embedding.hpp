@@ -103,7 +103,7 @@ class DistributedEmbedding : public Module<T> {
   EmbeddingLayerOptions options_;
   EmbeddingAxes axes_;
   /// All but the weight.
-  DistributedEmbedding(const CartesianTopology& topology, EmbeddingLayerOptions options, const Shape& shape);
+  DistributedEmbedding(const CartesianTopology& topology, EmbeddingLayerOptions options, Index rows, Index columns);
   void keep(DistributedTensor<T> weight);
   /// The weight as the lookup needs it; collective where it has changed since the last call.
   Variable<T> table() const;

@@ -24,7 +24,7 @@ class Optimizer {
   const std::vector<Variable<T>>& parameters() const noexcept { return parameters_; }
 
  protected:
-  /// Throws Error where a variable is no parameter, or the learning rate is negative or no number.
+  /// Throws Error where a variable is no parameter or a Partial one, or the learning rate is negative or no number.
   Optimizer(std::vector<Variable<T>> parameters, double learning_rate);
 
   /// Changes parameter `i`, which has a gradient, and its state.

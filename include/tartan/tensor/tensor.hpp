@@ -22,8 +22,7 @@ class Tensor {
   Tensor() : shape_{0} {}
   /// Uninitialised elements.
   explicit Tensor(Shape shape, Device device = {})
-      : shape_{std::move(shape)},
-        buffer_{checked_multiply(shape_.elements(), static_cast<Index>(sizeof(T))), device} {}
+      : shape_{std::move(shape)}, buffer_{checked_multiply(shape_.elements(), static_cast<Index>(sizeof(T))), device} {}
   Tensor(Shape shape, T value) : Tensor(std::move(shape)) { fill(value); }
 
   /// Elements copied from `values` in row-major order; throws Error where their number differs.

@@ -1,0 +1,75 @@
+# The examples as programs under mpiexec: what they write and print, and how they end on bad input.
+
+set(word_vectors_scratch ${CMAKE_CURRENT_BINARY_DIR}/word_vectors)
+set(small_corpus ${word_vectors_scratch}/corpus.txt)
+add_executable(compare_vectors examples/programs/compare_vectors.cpp)
+
+add_test(NAME word_vectors.corpus
+  COMMAND ${CMAKE_COMMAND} -DOUTPUT=${small_corpus} -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/programs/small_corpus.cmake)
+set_tests_properties(word_vectors.corpus PROPERTIES FIXTURES_SETUP word_vectors_corpus LABELS serial)
+
+# word_vectors_files(<name> <ranks> <run>... [COMPARE <command>...])
+function(word_vectors_files name ranks)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "COMPARE")
+  set(launch ${TIMEOUT_EXECUTABLE} -k 5 60 ${tartan_mpiexec} ${MPIEXEC_NUMPROC_FLAG})
+  add_test(NAME word_vectors.${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:word_vectors> "-DLAUNCH=${launch}"
+    -DCORPUS=${small_corpus} -DFOLDER=${word_vectors_scratch}/${name} "-DRUNS=${arg_UNPARSED_ARGUMENTS}"
+    "-DCOMPARE=${arg_COMPARE}" -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/programs/expect_vectors.cmake)
+  set_tests_properties(word_vectors.${name} PROPERTIES FIXTURES_REQUIRED word_vectors_corpus
+    PROCESSORS ${ranks} TIMEOUT 200 LABELS mpi ENVIRONMENT "${tartan_test_environment}")
+endfunction()
+
+word_vectors_files(same_bits 4 1x1x1 1x2x1 1x4x1)
+word_vectors_files(storage 4 2x2x1:root 2x2x1:replicate 2x2x1:shard)
+word_vectors_files(close 8 1x1x1 2x1x1 1x1x2 2x1x4 2x1x4:shard
+  COMPARE $<TARGET_FILE:compare_vectors> FIRST OTHER 1e-3 1e-6)
+
+# The same program in a build whose default corpus was never written.
+add_executable(word_vectors_astray
+  ${PROJECT_SOURCE_DIR}/examples/word_vectors/main.cpp
+  ${PROJECT_SOURCE_DIR}/examples/word_vectors/training.cpp
+  ${PROJECT_SOURCE_DIR}/examples/word_vectors/corpus.cpp)
+target_compile_definitions(word_vectors_astray PRIVATE TARTAN_DEFAULT_CORPUS="${word_vectors_scratch}/never/kjv.txt")
+target_link_libraries(word_vectors_astray PRIVATE word_vectors_parts)
+
+file(WRITE ${word_vectors_scratch}/empty.txt "")
+file(WRITE ${word_vectors_scratch}/numbers.txt "1 2 3\n")
+string(ASCII 255 invalid)
+file(WRITE ${word_vectors_scratch}/invalid.txt "in the beginning ${invalid}\n")
+
+set(word_vectors $<TARGET_FILE:word_vectors>)
+set(with_corpus --corpus ${small_corpus} --output none)
+
+# bad_input(<name> <text> <command>...): on ${ranks} ranks, ends everywhere with that text, once.
+function(bad_input name text)
+  tartan_ending_test(word_vectors.${name}.np${ranks} ${ranks} failure ${ARGN} SHOWS_ONCE "error: ${text}")
+  set_tests_properties(ending.word_vectors.${name}.np${ranks} PROPERTIES FIXTURES_REQUIRED word_vectors_corpus)
+endfunction()
+foreach(ranks 1 4)
+  bad_input(grid "--grid 3x1x2 has 6 ranks, but this job has ${ranks}" ${word_vectors} ${with_corpus} --grid 3x1x2)
+  bad_input(grid_text "--grid \"2by2\": expected three extents" ${word_vectors} ${with_corpus} --grid 2by2)
+  bad_input(missing_corpus "corpus ${word_vectors_scratch}/none.txt does not exist"
+    ${word_vectors} --corpus ${word_vectors_scratch}/none.txt)
+  bad_input(missing_default
+    "the default corpus ${word_vectors_scratch}/never/kjv.txt is missing: run scripts/quickstart"
+    $<TARGET_FILE:word_vectors_astray>)
+  bad_input(empty_corpus "corpus ${word_vectors_scratch}/empty.txt holds no word"
+    ${word_vectors} --corpus ${word_vectors_scratch}/empty.txt)
+  bad_input(wordless_corpus "corpus ${word_vectors_scratch}/numbers.txt holds no word"
+    ${word_vectors} --corpus ${word_vectors_scratch}/numbers.txt)
+  bad_input(invalid_utf8 "${word_vectors_scratch}/invalid.txt: invalid UTF-8 at byte offset 17"
+    ${word_vectors} --corpus ${word_vectors_scratch}/invalid.txt)
+  bad_input(rare_words "corpus ${small_corpus}: none of its " ${word_vectors} ${with_corpus} --minimum-count 100000)
+  bad_input(unknown_option "Option" ${word_vectors} ${with_corpus} --dimensions 3)
+  bad_input(bad_number "--epochs \"many\"" ${word_vectors} ${with_corpus} --epochs many)
+  bad_input(unwritable "output ${word_vectors_scratch}/no/folder.txt: cannot create it"
+    ${word_vectors} --corpus ${small_corpus} --output ${word_vectors_scratch}/no/folder.txt)
+  bad_input(output_is_folder "output ${word_vectors_scratch}: not a regular file"
+    ${word_vectors} --corpus ${small_corpus} --output ${word_vectors_scratch})
+endforeach()
+tartan_ending_test(word_vectors.help 4 success ${word_vectors} --help SHOWS_ONCE "Launch with: mpiexec")
+
+tartan_mpi_command(first_program 8 60 $<TARGET_FILE:first_program>)
+add_test(NAME first_program.np8 COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${first_program}"
+  -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/programs/expect_falling_norm.cmake)
+set_tests_properties(first_program.np8 PROPERTIES PROCESSORS 8 TIMEOUT 70 LABELS mpi ENVIRONMENT "${tartan_test_environment}")

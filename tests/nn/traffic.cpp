@@ -1,0 +1,183 @@
+// The communication budget of embeddings (docs/design.md): calls and bytes, forward and backward, as CommRecorder
+// counts them and as MPI is asked to carry them.
+
+#include <array>
+#include <map>
+
+#include <tartan/comm/recorder.hpp>
+
+#include "nn/oracle.hpp"
+#include "support/pmpi.hpp"
+
+namespace tartan {
+namespace {
+
+using namespace testing;
+
+constexpr Index V = 13;
+constexpr Index D = 9;
+constexpr Index ids_count = 22;
+
+/// One collective of the budget and the elements that all ranks together send.
+struct Planned {
+  Collective collective;
+  Index elements;
+};
+using Plan = std::vector<Planned>;
+
+/// What a layer's call and its backward should send.
+struct Budget {
+  Plan forward;
+  Plan backward;
+
+  Budget(const Shape& grid, Placement storage, Placement output, bool ids_sharded) {
+    const Index data = grid[0];
+    const Index table = V * D * (data - 1);
+    if (data > 1) {
+      if (storage.is_root()) forward.push_back({Collective::broadcast, table});
+      if (storage.is_shard()) forward.push_back({Collective::all_gather, table});
+      if (ids_sharded) {
+        backward.push_back(storage.is_root()        ? Planned{Collective::reduce, table}
+                           : storage.is_replicate() ? Planned{Collective::all_reduce, 2 * table}
+                                                    : Planned{Collective::reduce_scatter, table});
+      }
+    }
+    // The output, once for every data coordinate that has rows of its own; replicated ids have copies of it.
+    const Index result = ids_count * D * (grid[1] - 1) * (ids_sharded ? 1 : data);
+    if (grid[1] > 1 && output.is_replicate()) forward.push_back({Collective::all_reduce, 2 * result});
+    if (grid[1] > 1 && output.is_shard()) {
+      forward.push_back({Collective::reduce_scatter, result});
+      backward.push_back({Collective::all_gather, result});
+    }
+  }
+};
+
+constexpr std::array kinds{Collective::barrier,    Collective::broadcast,      Collective::reduce,
+                           Collective::all_reduce, Collective::gather,         Collective::scatter,
+                           Collective::all_gather, Collective::reduce_scatter, Collective::all_to_all};
+
+/// What this rank sent in one phase, by both counts.
+struct Sent {
+  std::map<Collective, MpiTraffic> recorded;
+  std::map<Collective, MpiTraffic> at_mpi;
+  Index messages = 0;
+  Index in_backward = 0;
+};
+
+template <class Call>
+Sent sent_by(Call call) {
+  const CommRecorder recorder;
+  const MpiCounter mpi;
+  call();
+  Sent sent;
+  for (const auto kind : kinds) sent.at_mpi[kind] = mpi.traffic(kind);
+  sent.messages = mpi.messages().calls;
+  for (const auto& record : recorder.records()) {
+    if (record.size == 1) continue;
+    auto& traffic = sent.recorded[record.collective];
+    traffic = {traffic.calls + 1, traffic.bytes + record.bytes};
+    sent.in_backward += record.backward ? 1 : 0;
+  }
+  return sent;
+}
+
+/// Collective over all ranks.
+void check_plan(const std::string& phase, Sent sent, const Plan& plan) {
+  INFO(phase);
+  std::map<Collective, MpiTraffic> planned;
+  for (const auto& [collective, elements] : plan) {
+    auto& traffic = planned[collective];
+    traffic = {traffic.calls + 1, traffic.bytes + elements * static_cast<Index>(sizeof(float))};
+  }
+  std::vector<Index> bytes;
+  for (const auto kind : kinds) {
+    INFO(to_string(kind));
+    CHECK(sent.recorded[kind].calls == planned[kind].calls);
+    CHECK(sent.at_mpi[kind].calls == planned[kind].calls);
+    bytes.push_back(sent.recorded[kind].bytes);
+    bytes.push_back(sent.at_mpi[kind].bytes);
+  }
+  CHECK(sent.recorded[Collective::agreement].calls == 0);
+  CHECK(sent.messages == 0);
+  CHECK(sent.in_backward == (phase == "backward" ? std::ssize(plan) : 0));
+  std::vector<Index> all(bytes.size());
+  world().all_reduce(std::span<const Index>(bytes), std::span<Index>(all));
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    INFO(to_string(kinds[i]));
+    CHECK(all[2 * i] == planned[kinds[i]].bytes);
+    CHECK(all[2 * i + 1] == planned[kinds[i]].bytes);
+  }
+}
+
+TEST_CASE("an embedding sends what the budget says, on every grid, from every storage to every output") {
+  const auto list = some_ids(ids_count, V);
+  const auto upstream = some_upstream<float>(ids_count * D);
+  for (const auto& grid : factorisations(world().size(), 3)) {
+    const auto topology = Partition(world()).cartesian(grid);
+    for (const auto& storage : storages()) {
+      for (const auto& output : outputs(1)) {
+        for (const bool sharded : {true, false}) {
+          for (const bool sparse : {true, false}) {
+            const DistributedEmbedding<float> layer(topology, {.num_embeddings = V,
+                                                               .embedding_dim = D,
+                                                               .sparse = sparse,
+                                                               .storage = storage,
+                                                               .output = output,
+                                                               .exchange = Exchange::table});
+            auto placed = layer.input_distribution({ids_count});
+            if (!sharded) placed = placed.with(0, Replicate{});
+            const auto ids = placed_ids<Index>(placed, list);
+            layer(ids);  // the ids are agreed on now
+            auto weight = layer.weight();
+            weight.modify([](Tensor<float>&) {});  // and the table has to move again
+            INFO("storage " << storage.to_string() << ", output " << output.to_string() << ", ids "
+                            << placed.to_string());
+            const Budget budget(grid, storage, output, sharded);
+            GradientTape tape;
+            Variable<float> loss;
+            const auto forward = sent_by([&] { loss = loss_of(layer(ids), upstream); });
+            const auto backward = sent_by([&] { tape.backward(loss); });
+            check_plan("forward", forward, budget.forward);
+            check_plan("backward", backward, budget.backward);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("tables of columns only send nothing at all, whatever they hold") {
+  const auto topology = Partition(world()).cartesian({1, 1, world().size()});
+  const DistributedEmbedding<float> layer(topology, {.num_embeddings = 5, .embedding_dim = 3});
+  const auto nothing = sent_by([&] {
+    for (const Shape& shape : {Shape{}, Shape{4}, Shape{2, 3}, Shape{0}}) {
+      GradientTape tape;
+      tape.backward(sum(layer(placed_ids<Index>(layer.input_distribution(shape), some_ids(shape.elements(), 5)))));
+    }
+  });
+  check_plan("forward", nothing, {});
+}
+
+TEST_CASE("two lookups of one table reduce its gradient once") {
+  const int n = world().size();
+  const auto topology = Partition(world()).cartesian({n, 1, 1});
+  for (const auto& storage : storages()) {
+    const DistributedEmbedding<float> layer(topology, {.num_embeddings = V,
+                                                       .embedding_dim = D,
+                                                       .storage = storage,
+                                                       .output = Partial{},
+                                                       .exchange = Exchange::table});
+    const auto weight = layer.weight();
+    const auto applied = weight.distribution().with(0, Replicate{});
+    const auto ids = placed_ids<Index>(layer.input_distribution({ids_count}), some_ids(ids_count, V));
+    layer(ids);
+    GradientTape tape;
+    const auto table = redistribute(weight, applied);
+    const auto loss = sum(functional::embedding(ids, table)) + sum(functional::embedding(ids, table)) + sum(layer(ids));
+    const auto backward = sent_by([&] { tape.backward(loss); });
+    check_plan("backward", backward, Budget({n, 1, 1}, storage, Partial{}, true).backward);
+  }
+}
+
+}  // namespace
+}  // namespace tartan
