@@ -25,11 +25,11 @@ template <class T>
 void adagrad_update(Cpu, const Index* rows, Matrix<const T> gradient, T rate, T epsilon, Matrix<T> sum,
                     Matrix<T> weight);
 
-/// first = beta1 · first + (1 - beta1) · gradient; second = beta2 · second + (1 - beta2) · gradient²;
+/// first = beta1 · first + new1 · gradient; second = beta2 · second + new2 · gradient²;
 /// weight -= rate · first / (root_factor · sqrt(second) + epsilon).
 template <class T>
 struct AdamRule {
-  T rate, beta1, beta2, root_factor, epsilon;
+  T rate, beta1, new1, beta2, new2, root_factor, epsilon;
 };
 template <class T>
 void adam_update(Cpu, const Index* rows, Matrix<const T> gradient, AdamRule<T> rule, Matrix<T> first, Matrix<T> second,

@@ -23,7 +23,7 @@ void sgd_update(Cpu, const Index* rows, Matrix<const T> gradient, T rate, Matrix
 template <class T>
 void momentum_update(Cpu, const T* gradient, Index n, MomentumRule<T> rule, T* buffer, T* weight) {
   for (Index i = 0; i < n; ++i) {
-    T g = gradient[i] + rule.decay * weight[i];
+    T g = rule.decay != 0 ? gradient[i] + rule.decay * weight[i] : gradient[i];
     if (rule.momentum != 0) {
       buffer[i] = rule.momentum * buffer[i] + rule.kept * g;
       g = rule.nesterov ? g + rule.momentum * buffer[i] : buffer[i];
@@ -55,8 +55,8 @@ void adam_update(Cpu, const Index* rows, Matrix<const T> gradient, AdamRule<T> r
     T* v = second.row(row_of(rows, u));
     T* w = weight.row(row_of(rows, u));
     for (Index c = 0; c < gradient.columns; ++c) {
-      m[c] = rule.beta1 * m[c] + (1 - rule.beta1) * g[c];
-      v[c] = rule.beta2 * v[c] + (1 - rule.beta2) * (g[c] * g[c]);
+      m[c] = rule.beta1 * m[c] + rule.new1 * g[c];
+      v[c] = rule.beta2 * v[c] + rule.new2 * (g[c] * g[c]);
       w[c] -= rule.rate * m[c] / (rule.root_factor * std::sqrt(v[c]) + rule.epsilon);
     }
   }

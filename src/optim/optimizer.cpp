@@ -51,6 +51,9 @@ void Optimizer<T>::set_learning_rate(double learning_rate) {
 template <class T>
 void Optimizer<T>::step() {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    if (parameters_[i].has_gradient()) check(i);
+  }
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
     if (parameters_[i].has_gradient()) update(i);
   }
 }
@@ -82,6 +85,15 @@ Sgd<T>::Sgd(std::vector<Variable<T>> parameters, SgdOptions options)
 }
 
 template <class T>
+void Sgd<T>::check(std::size_t i) const {
+  const auto& parameter = this->parameters()[i];
+  const bool plain = options_.momentum == 0 && options_.weight_decay == 0;
+  require(plain || !std::holds_alternative<RowSparse<T>>(parameter.gradient()),
+          "'{}' has a row-sparse gradient, which Sgd takes with momentum 0 and weight_decay 0 only, not {} and {}",
+          parameter.name(), options_.momentum, options_.weight_decay);
+}
+
+template <class T>
 void Sgd<T>::update(std::size_t i) {
   auto parameter = this->parameters()[i];
   const GradientRows<T> rows(parameter);
@@ -90,9 +102,6 @@ void Sgd<T>::update(std::size_t i) {
     return parameter.modify(
         [&](Tensor<T>& weight) { kernels::sgd_update(cpu, rows.rows(), rows.gradient(), rate, rows.of(weight)); });
   }
-  require(!rows.is_sparse(),
-          "'{}' has a row-sparse gradient, which Sgd takes with momentum 0 and weight_decay 0 only, not {} and {}",
-          parameter.name(), options_.momentum, options_.weight_decay);
   const kernels::MomentumRule<T> rule{.rate = rate,
                                       .momentum = static_cast<T>(options_.momentum),
                                       .kept = static_cast<T>(moved_[i] ? 1 - options_.dampening : 1),
@@ -180,7 +189,9 @@ void Adam<T>::update(std::size_t i) {
   const double rate = this->learning_rate() / first_part;
   const kernels::AdamRule<T> rule{.rate = static_cast<T>(rows.is_sparse() ? rate * second_root : rate),
                                   .beta1 = static_cast<T>(options_.beta1),
+                                  .new1 = static_cast<T>(1 - options_.beta1),
                                   .beta2 = static_cast<T>(options_.beta2),
+                                  .new2 = static_cast<T>(1 - options_.beta2),
                                   .root_factor = static_cast<T>(rows.is_sparse() ? 1 : 1 / second_root),
                                   .epsilon = static_cast<T>(options_.epsilon)};
   parameter.modify([&](Tensor<T>& weight) {

@@ -14,6 +14,7 @@ class Optimizer {
   virtual ~Optimizer() = default;
 
   /// One step with the gradients that the parameters have; those without one stay as they are. Every rank calls it.
+  /// Throws Error, before anything changes, on a gradient that the optimiser does not take.
   void step();
   /// Forgets the gradients of all parameters.
   void clear_gradients();
@@ -27,6 +28,8 @@ class Optimizer {
   /// Throws Error where a variable is no parameter or a Partial one, or the learning rate is negative or no number.
   Optimizer(std::vector<Variable<T>> parameters, double learning_rate);
 
+  /// Throws Error unless the gradient of parameter `i` is one that update() takes.
+  virtual void check([[maybe_unused]] std::size_t i) const {}
   /// Changes parameter `i`, which has a gradient, and its state.
   virtual void update(std::size_t i) = 0;
   /// One tensor per parameter, laid out like it, of `value`.
@@ -56,6 +59,7 @@ class Sgd : public Optimizer<T> {
   explicit Sgd(std::vector<Variable<T>> parameters, SgdOptions options = {});
 
  private:
+  void check(std::size_t i) const override;
   void update(std::size_t i) override;
 
   SgdOptions options_;
