@@ -19,9 +19,9 @@ function(word_vectors_files name ranks)
     PROCESSORS ${ranks} TIMEOUT 200 LABELS mpi ENVIRONMENT "${tartan_test_environment}")
 endfunction()
 
-word_vectors_files(same_bits 4 1x1x1 1x2x1 1x4x1)
-word_vectors_files(storage 4 2x2x1:root 2x2x1:replicate 2x2x1:shard)
-word_vectors_files(close 8 1x1x1 2x1x1 1x1x2 2x1x4 2x1x4:shard
+word_vectors_files(same_bits 4 1x1x1:root:table 1x2x1:root:table 1x2x1:root:automatic 1x4x1:root:rows)
+word_vectors_files(storage 4 2x2x1:root:table 2x2x1:replicate:table 2x2x1:shard:table)
+word_vectors_files(close 8 1x1x1:root:table 2x1x1:root:table 1x1x2:root:table 2x1x4:root:table 2x1x4:shard:automatic
   COMPARE $<TARGET_FILE:compare_vectors> FIRST OTHER 1e-3 1e-6)
 
 # The same program in a build whose default corpus was never written.

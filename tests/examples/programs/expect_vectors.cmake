@@ -1,19 +1,20 @@
 # Trains on several grids and compares the files of vectors with the first one's.
-#   PROGRAM, LAUNCH (the command line up to the number of ranks), CORPUS, FOLDER, RUNS (a list of GRID or GRID:STORAGE),
-#   COMPARE (a command that takes two files; none: the bytes must be the same)
+#   PROGRAM, LAUNCH (the command line up to the number of ranks), CORPUS, FOLDER, RUNS (GRID:STORAGE:EXCHANGE;...),
+#   COMPARE (a command with FIRST and OTHER for the two files; none: the bytes must be the same)
 
 file(REMOVE_RECURSE ${FOLDER})
 file(MAKE_DIRECTORY ${FOLDER})
 set(first "")
 foreach(run IN LISTS RUNS)
-  string(REPLACE ":" ";" parts "${run}:root")
+  string(REPLACE ":" ";" parts ${run})
   list(GET parts 0 grid)
   list(GET parts 1 storage)
+  list(GET parts 2 exchange)
   string(REPLACE "x" "*" ranks ${grid})
   math(EXPR ranks "${ranks}")
-  set(file ${FOLDER}/${grid}.${storage}.txt)
+  set(file ${FOLDER}/${grid}.${storage}.${exchange}.txt)
   execute_process(
-    COMMAND ${LAUNCH} ${ranks} ${PROGRAM} --grid ${grid} --storage ${storage} --corpus ${CORPUS} --output ${file}
+    COMMAND ${LAUNCH} ${ranks} ${PROGRAM} --grid ${grid} --storage ${storage} --exchange ${exchange} --corpus ${CORPUS} --output ${file}
       --dimension 18 --epochs 5 --batch 256 --minimum-count 3
     RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
   message("${output}")
@@ -24,7 +25,7 @@ foreach(run IN LISTS RUNS)
      NOT output MATCHES "\nfinal loss [0-9]+\\.[0-9]+, [0-9]+ words/s, [0-9]+\\.[0-9] bytes/word\n$")
     message(FATAL_ERROR "${run}: the last lines are missing")
   endif()
-  if(grid MATCHES "^([0-9]+)x1x([0-9]+)$")
+  if(exchange STREQUAL table AND grid MATCHES "^([0-9]+)x1x([0-9]+)$")
     # Two tables out and their gradients back, a step; a number a target out and back.
     set(data ${CMAKE_MATCH_1})
     set(columns ${CMAKE_MATCH_2})
