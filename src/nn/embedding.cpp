@@ -102,7 +102,8 @@ DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology,
 template <class T>
 DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, const DistributedTensor<T>& weight,
                                               EmbeddingLayerOptions options)
-    : DistributedEmbedding(topology, options, table_shape(weight, options.name)[0], weight.shape()[1]) {
+    : DistributedEmbedding(topology, options, table_shape(weight, options.name)[0],
+                           table_shape(weight, options.name)[1]) {
   const auto fits = [](Index named, Index given) { return named == 0 || named == given; };
   require(fits(options.num_embeddings, weight.shape()[0]) && fits(options.embedding_dim, weight.shape()[1]),
           "the embedding '{}' is said to be ({}, {}) but was given a weight of {}", options_.name,
