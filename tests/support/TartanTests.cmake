@@ -24,8 +24,14 @@ add_library(tartan_test_support OBJECT support/main.cpp support/pmpi.cpp)
 target_include_directories(tartan_test_support PUBLIC . ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(tartan_test_support PUBLIC Tartan::tartan Catch2::Catch2 fmt::fmt)
 
+# Each command has a folder of its own for what Open MPI keeps while it runs: jobs that start and end at the same time
+# otherwise race for the one in /tmp, and one of them fails.
 function(tartan_mpi_command out ranks seconds)
-  set(${out} ${TIMEOUT_EXECUTABLE} -k 5 ${seconds} ${tartan_mpiexec} ${MPIEXEC_NUMPROC_FLAG} ${ranks} ${ARGN} PARENT_SCOPE)
+  set_property(GLOBAL APPEND PROPERTY tartan_mpi_commands ${ranks})
+  get_property(commands GLOBAL PROPERTY tartan_mpi_commands)
+  list(LENGTH commands count)
+  set(${out} ${CMAKE_COMMAND} -E env OMPI_MCA_orte_tmpdir_base=${PROJECT_BINARY_DIR}/mpi/${count}
+    ${TIMEOUT_EXECUTABLE} -k 5 ${seconds} ${tartan_mpiexec} ${MPIEXEC_NUMPROC_FLAG} ${ranks} ${ARGN} PARENT_SCOPE)
 endfunction()
 
 function(tartan_test_binary name)
