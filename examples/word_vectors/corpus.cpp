@@ -168,6 +168,9 @@ Corpus read_corpus(const std::string& path) try {
             : fmt::format("corpus {} does not exist", path));
   }
   Builder builder(path);
+  if (!fs::is_directory(path) && !fs::is_regular_file(path)) {
+    throw tartan::Error(path + " is neither a file nor a directory");
+  }
   const auto files = fs::is_directory(path) ? files_below(path) : std::vector<std::string>{path};
   for (const auto& file : files) builder.add(read_file(file), file);
   return builder.take();

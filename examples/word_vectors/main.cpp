@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <iostream>
 
 #include <tartan/tartan.hpp>
@@ -31,7 +32,14 @@ void train_and_report(const tartan::Partition& world, const Options& options) {
   const auto grid = world.cartesian(options.grid_for(world.size()));
   const bool first = world.rank() == 0;
   const auto corpus = tartan::collectively(world.root(), [&] {
-    if (first && options.output) require_writable(*options.output);
+    if (first && options.output) {
+      namespace fs = std::filesystem;
+      if (fs::exists(*options.output) && fs::exists(options.corpus) &&
+          fs::equivalent(*options.output, options.corpus)) {
+        throw tartan::Error("--output would overwrite the corpus " + options.corpus);
+      }
+      require_writable(*options.output);
+    }
     return read_corpus(options.corpus);
   });
   const Vocabulary vocabulary(corpus, options.minimum_count);

@@ -19,7 +19,13 @@ thread_local std::uint64_t tapes_made = 0;
 GradientTape::GradientTape() : outer_{innermost}, id_{++tapes_made} { innermost = this; }
 
 GradientTape::~GradientTape() {
-  if (innermost == this) innermost = outer_;
+  // Tapes may end in any order.
+  for (GradientTape** link = &innermost; *link != nullptr; link = &(*link)->outer_) {
+    if (*link == this) {
+      *link = outer_;
+      return;
+    }
+  }
 }
 
 GradientTape* GradientTape::active() noexcept { return innermost; }

@@ -23,7 +23,7 @@ template <class T>
 class Packed {
  public:
   Packed(const T* part, const Cell::Side& side, std::size_t elements) : blocks_{part, elements} {
-    if (side.rows <= 1) return;
+    if (side.rows <= 1 || elements == 0) return;
     copy_ = Tensor<T>(Shape{std::ssize(blocks_)});
     split_columns(part, side.rows, side.widths, copy_.data());
     blocks_ = std::as_const(copy_).span();
@@ -40,7 +40,7 @@ template <class T>
 class Unpacked {
  public:
   Unpacked(T* part, const Cell::Side& side, std::size_t elements) : part_{part}, side_{side}, blocks_{part, elements} {
-    if (side.rows <= 1) return;
+    if (side.rows <= 1 || elements == 0) return;
     copy_ = Tensor<T>(Shape{std::ssize(blocks_)});
     blocks_ = copy_.span();
   }

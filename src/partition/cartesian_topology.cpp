@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include <tartan/comm/agreement.hpp>
+
 #include "base/fail.hpp"
 
 namespace tartan {
@@ -32,6 +34,8 @@ CartesianTopology::CartesianTopology(const Partition& partition, const Shape& sh
   const Grid grid(shape);
   require(grid.size() == partition.size(), "a grid of {} needs {} ranks, but the partition has {}", text(shape),
           grid.size(), partition.size());
+  if (!partition.root().is_null())
+    check_collective(partition.root(), [&] { return fmt::format("a grid of {}", text(shape)); });
   std::vector<Communicator> axes;
   for (int axis = 0; axis < grid.axes(); ++axis) {
     axes.push_back(split(partition, grid, std::span(&axis, 1), fmt::format("axis {} of {}", axis, text(shape))));

@@ -89,6 +89,7 @@ bool Distribution::holds(int position) const {
 }
 
 Box Distribution::block(int position) const {
+  require(0 <= position && position < grid_.size(), "position {} does not exist in {}", position, *this);
   Box box(shape_);
   for (const int axis : nesting_) {
     if (!placement(axis).is_shard() || grid_.extent(axis) == 1) continue;
@@ -109,6 +110,7 @@ Box Distribution::box(int position) const {
 Shape Distribution::local_shape(int position) const { return box(position).shape(); }
 
 int Distribution::owner(std::span<const Index> index) const {
+  require(std::ssize(index) == shape_.dimensions(), "an index of {} numbers was given for {}", index.size(), *this);
   int position = 0;
   Box box(shape_);
   for (const int axis : nesting_) {
@@ -147,6 +149,7 @@ Distribution Distribution::with(Placements placements, DistributionOptions optio
 }
 
 Distribution Distribution::with(int axis, Placement placement) const {
+  require(0 <= axis && axis < grid_.axes(), "axis {} does not exist in {}", axis, *this);
   auto placements = placements_;
   placements[static_cast<std::size_t>(axis)] = placement;
   return with(std::move(placements));

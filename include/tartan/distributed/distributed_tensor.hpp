@@ -71,7 +71,11 @@ class DistributedTensor {
   void modify(F&& write) {
     require_state();
     ++state_->version;
-    std::forward<F>(write)(local_);
+    Tensor<T> part = local_;
+    std::forward<F>(write)(part);
+    if (part.data() != local_.data() || part.shape() != local_.shape()) {
+      throw Error("modify() writes elements: it cannot replace the part of " + distribution_.to_string());
+    }
   }
   /// Advances with every modify(), equally on all ranks.
   std::uint64_t version() const noexcept { return state_ ? state_->version : 0; }

@@ -40,7 +40,9 @@ struct EmbeddingLayerOptions {
   bool scale_grad_by_freq = false;
   /// The weight is no parameter: it gets no gradient.
   bool freeze = false;
-  /// The gradient is row-sparse as long as no axis of more than one rank has to reduce it; dense otherwise.
+  /// The gradient is row-sparse, except that it is dense where it has to be reduced along an axis of more than one rank
+  /// and tables move, not rows (see `exchange`). Optimisers that treat the two alike (Sgd without momentum, Adagrad,
+  /// RowwiseAdagrad) give the same weights either way.
   bool sparse = false;
   std::uint64_t seed = 0;
   Initializer initial = initializers::normal();

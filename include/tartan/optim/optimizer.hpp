@@ -12,6 +12,11 @@ template <class T>
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
+  // A copy would share the state's elements with the original.
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+  Optimizer(Optimizer&&) noexcept = default;
+  Optimizer& operator=(Optimizer&&) noexcept = default;
 
   /// One step with the gradients that the parameters have; those without one stay as they are. Every rank calls it.
   /// Throws Error, before anything changes, on a gradient that the optimiser does not take.
@@ -116,7 +121,9 @@ struct AdamOptions {
 /// Adam (Kingma, Ba 2015) as PyTorch has it: m = beta1 · m + (1 - beta1) · g, v = beta2 · v + (1 - beta2) · g², and
 /// after n steps of the parameter, weight -= learning_rate / (1 - beta1^n) · m / (sqrt(v / (1 - beta2^n)) + epsilon). A
 /// row-sparse gradient changes m, v and weight of its rows only, by the rule of PyTorch's SparseAdam: weight -=
-/// learning_rate · sqrt(1 - beta2^n) / (1 - beta1^n) · m / (sqrt(v) + epsilon).
+/// learning_rate · sqrt(1 - beta2^n) / (1 - beta1^n) · m / (sqrt(v) + epsilon). The two rules differ, and whether a
+/// gradient is row-sparse may depend on the grid (EmbeddingLayerOptions::sparse): for one result on every grid take
+/// layers that are not sparse, or sparse ones with Exchange::rows.
 template <class T>
 class Adam : public Optimizer<T> {
  public:
