@@ -16,7 +16,8 @@ function(word_vectors_files name ranks)
     -DCORPUS=${small_corpus} -DFOLDER=${word_vectors_scratch}/${name} "-DRUNS=${arg_UNPARSED_ARGUMENTS}"
     "-DCOMPARE=${arg_COMPARE}" -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/programs/expect_vectors.cmake)
   set_tests_properties(word_vectors.${name} PROPERTIES FIXTURES_REQUIRED word_vectors_corpus
-    PROCESSORS ${ranks} TIMEOUT 200 LABELS mpi ENVIRONMENT "${tartan_test_environment}")
+    PROCESSORS ${ranks} TIMEOUT 200 LABELS mpi
+    ENVIRONMENT "${tartan_test_environment};OMPI_MCA_orte_tmpdir_base=${PROJECT_BINARY_DIR}/mpi/${name}")
 endfunction()
 
 word_vectors_files(same_bits 4 1x1x1:root:table 1x2x1:root:table 1x2x1:root:automatic 1x4x1:root:rows)
