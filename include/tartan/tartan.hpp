@@ -40,6 +40,7 @@
 #include <tartan/nn/embedding.hpp>
 #include <tartan/nn/functional.hpp>
 #include <tartan/nn/initializers.hpp>
+#include <tartan/nn/local_embedding.hpp>
 #include <tartan/nn/module.hpp>
 
 #include <tartan/optim/optimizer.hpp>
