@@ -10,10 +10,21 @@ namespace tartan::kernels {
 template <class T>
 void row_dots(Cpu, Matrix<const T> a, Matrix<const T> b, T* out);
 
-/// The adjoint, for upstream gradients g of out: row i of grad_a is the left fold over j of g[i·k + j] · row i·k + j of
-/// b
-/// (-0.0 where k = 0), and row i·k + j of grad_b is g[i·k + j] · row i of a.
+/// The adjoint, for upstream gradients g of out: row i of grad_a is the left fold over j of
+/// g[i·k + j] · row i·k + j of b (-0.0 where k = 0), and row i·k + j of grad_b is g[i·k + j] · row i of a.
 template <class T>
 void row_dots_backward(Cpu, Matrix<const T> a, Matrix<const T> b, const T* g, Matrix<T> grad_a, Matrix<T> grad_b);
+
+/// The pieces of row_dots() for rows that may be split: out[r · L + k], L = ceil(columns / 32), is the sum over columns
+/// 32k to 32k + 31 of row r of `b` against its row of `a`. Products of columns beyond the last count as -0.0; lane l is
+/// added to lane l + 16, then to l + 8, ... Columns split at multiples of 32 have the leaves of the whole.
+template <class T>
+void leaf_dots(Cpu, Matrix<const T> a, Matrix<const T> b, T* out);
+
+/// out[i] for i < count is the sum of leaves[i · leaves_per_sum], ...: left folds of groups of 32, whose sums are
+/// left-folded in groups of 32, repeatedly, until one remains; -0.0 where leaves_per_sum is 0. `leaves` may not be
+/// `out`.
+template <class T>
+void fold_leaves(Cpu, const T* leaves, Index count, Index leaves_per_sum, T* out);
 
 }  // namespace tartan::kernels

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <type_traits>
 #include <vector>
 
 #include "kernels/view.hpp"
@@ -27,11 +28,24 @@ void gather_rows(Cpu, Matrix<const T> table, Index first_row, const I* ids, Matr
 template <class I>
 RowPlan plan_rows(Cpu, const I* ids, Index count, Index first_row, Index rows, Index padding);
 
-/// Row u of `out` (U rows) is the fold of the rows of `contributions` at the positions of rows[u], column by column, in
-/// T: chunks of 64 hits, counted from the row's own first, are left-folded; the chunks' sums are left-folded in groups
-/// of 32, repeatedly, until one remains. The bits depend on nothing else.
+/// What the hits of an id list contribute: hit i gives factors[i] · row source[i] of `rows`; row i where `source` is
+/// null, the row as it is where `factors` is null.
 template <class T>
-void fold_rows(Cpu, const RowPlan& plan, Matrix<const T> contributions, Matrix<T> out);
+struct Contributions {
+  // NOLINTNEXTLINE(google-explicit-constructor): rows that are what they contribute
+  Contributions(Matrix<const T> all, const Index* source_of = nullptr, const T* factor_of = nullptr)
+      : rows{all}, source{source_of}, factors{factor_of} {}
+
+  Matrix<const T> rows;
+  const Index* source;
+  const T* factors;
+};
+
+/// Row u of `out` (U rows) is the fold of the contributions at the positions of rows[u], column by column, in T: chunks
+/// of 64 hits, counted from the row's own first, are left-folded; the chunks' sums are left-folded in groups of 32,
+/// repeatedly, until one remains. The bits depend on nothing else.
+template <class T>
+void fold_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> out);
 
 /// Adds row u of `values` to the table's row rows[u] for u < count, rounding once. The rows are distinct.
 template <class T>
@@ -39,11 +53,16 @@ void add_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matri
 
 /// add_rows() of what fold_rows() gives, to the last bit, without the sums' way through memory.
 template <class T>
-void accumulate_rows(Cpu, const RowPlan& plan, Matrix<const T> contributions, Matrix<T> table);
+void accumulate_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> table);
 
 /// out[u] is the sum of |w|^power over row rows[u] of the table, or its largest |w| where power is infinite, in double.
 template <class T>
 void row_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count, double power, double* out);
+
+/// The pieces of row_power_sums() for rows that may be split, as leaf_dots() has them: leaves[u · L + k],
+/// L = ceil(columns / 32), is that of columns 32k to 32k + 31.
+template <class T>
+void leaf_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count, double power, double* leaves);
 
 /// Multiplies row rows[u] of the table (row u where `rows` is null) by factors[u], where that is not 1.
 template <class T>

@@ -1,29 +1,18 @@
 #include "kernels/dots.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <vector>
 
 #include "base/element_types.hpp"
+#include "kernels/cpu/lanes.hpp"
 #include "kernels/cpu/multiversion.hpp"
 #include "kernels/cpu/widths.hpp"
 
 namespace tartan::kernels {
 namespace {
 
-constexpr Index lanes = 16;
-
-template <class T>
-TARTAN_INLINE T dot(const T* x, const T* y, Index columns) {
-  T sums[lanes] = {};
-  const Index whole = columns - columns % lanes;
-  for (Index c = 0; c < whole; c += lanes) {
-    for (Index l = 0; l < lanes; ++l) sums[l] += x[c + l] * y[c + l];
-  }
-  for (Index l = 0; l < columns - whole; ++l) sums[l] += x[whole + l] * y[whole + l];
-  for (Index width = lanes / 2; width > 0; width /= 2) {
-    for (Index l = 0; l < width; ++l) sums[l] += sums[l + width];
-  }
-  return sums[0];
-}
+constexpr Index group = 32;
 
 template <class T>
 TARTAN_INLINE void dots(Matrix<const T> a, Matrix<const T> b, T* out) {
@@ -56,14 +45,44 @@ TARTAN_INLINE void backward(Matrix<const T> a, Matrix<const T> b, const T* g, Ma
       });
 }
 
-#define TARTAN_DEFINE(T)                                                                               \
-  TARTAN_MULTIVERSION void compute(Matrix<const T> a, Matrix<const T> b, T* out) { dots(a, b, out); }  \
-  TARTAN_MULTIVERSION void compute(Matrix<const T> a, Matrix<const T> b, const T* g, Matrix<T> grad_a, \
-                                   Matrix<T> grad_b) {                                                 \
-    backward(a, b, g, grad_a, grad_b);                                                                 \
+template <class T>
+TARTAN_INLINE void dot_leaves(Matrix<const T> a, Matrix<const T> b, T* out) {
+  const Index columns = a.columns;
+  for (Index i = 0, r = 0; i < a.rows; ++i) {
+    const T* x = a.row(i);
+    for (const Index end = b.rows / a.rows * (i + 1); r < end; ++r) {
+      const T* y = b.row(r);
+      leaves(
+          columns, [=](Index c) __attribute__((always_inline)) { return x[c] * y[c]; }, std::plus<T>{},
+          out + r * leaves_of(columns));
+    }
+  }
+}
+
+#define TARTAN_DEFINE(T)                                                                                           \
+  TARTAN_MULTIVERSION void compute(Matrix<const T> a, Matrix<const T> b, T* out) { dots(a, b, out); }              \
+  TARTAN_MULTIVERSION void compute_leaves(Matrix<const T> a, Matrix<const T> b, T* out) { dot_leaves(a, b, out); } \
+  TARTAN_MULTIVERSION void compute(Matrix<const T> a, Matrix<const T> b, const T* g, Matrix<T> grad_a,             \
+                                   Matrix<T> grad_b) {                                                             \
+    backward(a, b, g, grad_a, grad_b);                                                                             \
   }
 TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_DEFINE)
 #undef TARTAN_DEFINE
+
+/// Left folds of groups of 32 of the `count` > 0 terms, in place, until one remains.
+template <class T>
+T fold_groups(T* terms, Index count) {
+  while (count > 1) {
+    Index groups = 0;
+    for (Index begin = 0; begin < count; begin += group) {
+      T sum = terms[begin];
+      for (Index i = begin + 1; i < std::min(begin + group, count); ++i) sum += terms[i];
+      terms[groups++] = sum;
+    }
+    count = groups;
+  }
+  return terms[0];
+}
 
 }  // namespace
 
@@ -77,8 +96,24 @@ void row_dots_backward(Cpu, Matrix<const T> a, Matrix<const T> b, const T* g, Ma
   compute(a, b, g, grad_a, grad_b);
 }
 
-#define TARTAN_INSTANTIATE(T)                                        \
-  template void row_dots(Cpu, Matrix<const T>, Matrix<const T>, T*); \
+template <class T>
+void leaf_dots(Cpu, Matrix<const T> a, Matrix<const T> b, T* out) {
+  compute_leaves(a, b, out);
+}
+
+template <class T>
+void fold_leaves(Cpu, const T* leaves, Index count, Index leaves_per_sum, T* out) {
+  std::vector<T> terms(leaves_per_sum);
+  for (Index i = 0; i < count; ++i, leaves += leaves_per_sum) {
+    terms.assign(leaves, leaves + leaves_per_sum);
+    out[i] = leaves_per_sum > 0 ? fold_groups(terms.data(), leaves_per_sum) : static_cast<T>(-0.0);
+  }
+}
+
+#define TARTAN_INSTANTIATE(T)                                         \
+  template void row_dots(Cpu, Matrix<const T>, Matrix<const T>, T*);  \
+  template void leaf_dots(Cpu, Matrix<const T>, Matrix<const T>, T*); \
+  template void fold_leaves(Cpu, const T*, Index, Index, T*);         \
   template void row_dots_backward(Cpu, Matrix<const T>, Matrix<const T>, const T*, Matrix<T>, Matrix<T>);
 TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/rows.hpp"
@@ -49,12 +50,14 @@ std::vector<T> fold_groups(const std::vector<T>& terms, std::size_t size) {
 }
 
 template <class T>
-void fold_rows(const RowPlan& plan, Matrix<const T> contributions, Matrix<T> out) {
+void fold_rows(const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> out) {
   for (Index u = 0; u < out.rows; ++u) {
     for (Index c = 0; c < out.columns; ++c) {
       std::vector<T> terms;
       for (Index hit = plan.offsets[u]; hit < plan.offsets[u + 1]; ++hit) {
-        terms.push_back(contributions.row(plan.positions[hit])[c]);
+        const Index i = plan.positions[hit];
+        const T value = contributions.rows.row(contributions.source != nullptr ? contributions.source[i] : i)[c];
+        terms.push_back(contributions.factors != nullptr ? contributions.factors[i] * value : value);
       }
       terms = fold_groups(terms, 64);
       while (terms.size() > 1) terms = fold_groups(terms, 32);
@@ -67,6 +70,51 @@ template <class T>
 void add_rows(const Index* rows, Index count, Matrix<const T> values, Matrix<T> table) {
   for (Index u = 0; u < count; ++u) {
     for (Index c = 0; c < table.columns; ++c) table.row(rows[u])[c] += values.row(u)[c];
+  }
+}
+
+/// The hits of bag b, as positions in `ids`.
+template <class I>
+std::vector<Index> hits_of_bag(Index first_row, Index rows, const I* ids, const Index* offsets, Index padding,
+                               Index b) {
+  std::vector<Index> hits;
+  for (Index i = offsets[b]; i < offsets[b + 1]; ++i) {
+    const auto id = static_cast<Index>(ids[i]);
+    if (id >= first_row && id - first_row < rows && id != padding) hits.push_back(i);
+  }
+  return hits;
+}
+
+template <class T, class I>
+void sum_bags(Matrix<const T> table, Index first_row, const I* ids, const Index* offsets,
+              std::type_identity_t<const T*> factors, Index padding, Matrix<T> out) {
+  for (Index b = 0; b < out.rows; ++b) {
+    const auto hits = hits_of_bag(first_row, table.rows, ids, offsets, padding, b);
+    for (Index c = 0; c < out.columns; ++c) {
+      out.row(b)[c] = static_cast<T>(-0.0);
+      for (const Index i : hits) {
+        const T value = table.row(static_cast<Index>(ids[i]) - first_row)[c];
+        out.row(b)[c] += factors != nullptr ? factors[i] * value : value;
+      }
+    }
+  }
+}
+
+template <class T, class I>
+void max_bags(Matrix<const T> table, Index first_row, const I* ids, const Index* offsets, Index padding, Matrix<T> out,
+              Index* winners) {
+  for (Index b = 0; b < out.rows; ++b) {
+    const auto hits = hits_of_bag(first_row, table.rows, ids, offsets, padding, b);
+    for (Index c = 0; c < out.columns; ++c) {
+      out.row(b)[c] = 0;
+      winners[b * out.columns + c] = -1;
+      for (const Index i : hits) {
+        const T value = table.row(static_cast<Index>(ids[i]) - first_row)[c];
+        if (winners[b * out.columns + c] >= 0 && !(value > out.row(b)[c])) continue;
+        out.row(b)[c] = value;
+        winners[b * out.columns + c] = i;
+      }
+    }
   }
 }
 
@@ -94,6 +142,53 @@ void row_dots_backward(Matrix<const T> a, Matrix<const T> b, const T* g, Matrix<
       grad_a.row(i)[c] += g[r] * b.row(r)[c];
       grad_b.row(r)[c] = g[r] * a.row(i)[c];
     }
+  }
+}
+
+/// lanes 0 to 31 halved: combine(l, l + 16), then combine(l, l + 8), ...
+template <class T, class Combine>
+T halve(std::vector<T> lanes, Combine combine) {
+  for (std::size_t half = 16; half > 0; half /= 2) {
+    for (std::size_t l = 0; l < half; ++l) lanes[l] = combine(lanes[l], lanes[l + half]);
+  }
+  return lanes.front();
+}
+
+template <class T>
+void leaf_dots(Matrix<const T> a, Matrix<const T> b, T* out) {
+  for (Index r = 0; r < b.rows; ++r) {
+    for (Index begin = 0; begin < a.columns; begin += 32) {
+      std::vector<T> lanes(32, static_cast<T>(-0.0));
+      for (Index c = begin; c < std::min(begin + 32, a.columns); ++c) {
+        lanes[c - begin] = a.row(r / (b.rows / a.rows))[c] * b.row(r)[c];
+      }
+      *out++ = halve(lanes, [](T x, T y) { return x + y; });
+    }
+  }
+}
+
+template <class T>
+void leaf_power_sums(Matrix<const T> table, const Index* rows, Index count, double power, double* out) {
+  for (Index u = 0; u < count; ++u) {
+    for (Index begin = 0; begin < table.columns; begin += 32) {
+      std::vector<double> lanes(32, -0.0);
+      for (Index c = begin; c < std::min(begin + 32, table.columns); ++c) {
+        const double w = std::abs(static_cast<double>(table.row(rows[u])[c]));
+        lanes[c - begin] = std::isinf(power) || power == 1 ? w : power == 2 ? w * w : std::pow(w, power);
+      }
+      *out++ = halve(lanes, [power](double x, double y) {
+        return !std::isinf(power) ? x + y : std::isnan(y) || y > x ? y : x;
+      });
+    }
+  }
+}
+
+template <class T>
+void fold_leaves(const T* leaves, Index count, Index leaves_per_sum, T* out) {
+  for (Index i = 0; i < count; ++i, leaves += leaves_per_sum) {
+    std::vector<T> terms(leaves, leaves + leaves_per_sum);
+    while (terms.size() > 1) terms = fold_groups(terms, 32);
+    out[i] = terms.empty() ? static_cast<T>(-0.0) : terms.front();
   }
 }
 

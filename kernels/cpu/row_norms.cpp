@@ -2,35 +2,52 @@
 #include <cmath>
 
 #include "base/element_types.hpp"
+#include "kernels/cpu/lanes.hpp"
 #include "kernels/rows.hpp"
 
 namespace tartan::kernels {
 namespace {
 
-/// The fold of `term(|w|)` over a row, left to right.
-template <class T, class Term>
-double fold_row(const T* row, Index columns, Term term) {
-  double result = 0;
-  for (Index c = 0; c < columns; ++c) result = term(result, std::abs(static_cast<double>(row[c])));
-  return result;
+/// Calls `reduce` with what an element |w| gives to Σ |w|^power, or to max |w|, and with how two such values combine.
+template <class Reduce>
+void with_power(double power, Reduce reduce) {
+  const auto sum = [](double a, double b) { return a + b; };
+  if (std::isinf(power)) {
+    reduce([](double w) { return w; }, [](double a, double b) { return std::isnan(b) || b > a ? b : a; });
+  } else if (power == 2) {
+    reduce([](double w) { return w * w; }, sum);
+  } else if (power == 1) {
+    reduce([](double w) { return w; }, sum);
+  } else {
+    reduce([power](double w) { return std::pow(w, power); }, sum);
+  }
 }
 
 }  // namespace
 
 template <class T>
 void row_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count, double power, double* out) {
-  for (Index u = 0; u < count; ++u) {
-    const T* row = table.row(rows[u]);
-    if (std::isinf(power)) {
-      out[u] = fold_row(row, table.columns, [](double m, double w) { return std::isnan(w) || w > m ? w : m; });
-    } else if (power == 2) {
-      out[u] = fold_row(row, table.columns, [](double sum, double w) { return sum + w * w; });
-    } else if (power == 1) {
-      out[u] = fold_row(row, table.columns, [](double sum, double w) { return sum + w; });
-    } else {
-      out[u] = fold_row(row, table.columns, [power](double sum, double w) { return sum + std::pow(w, power); });
+  with_power(power, [&](auto term, auto combine) {
+    for (Index u = 0; u < count; ++u) {
+      const T* row = table.row(rows[u]);
+      out[u] = 0;
+      for (Index c = 0; c < table.columns; ++c) {
+        out[u] = combine(out[u], term(std::abs(static_cast<double>(row[c]))));
+      }
     }
-  }
+  });
+}
+
+template <class T>
+void leaf_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count, double power, double* out) {
+  with_power(power, [&](auto term, auto combine) {
+    for (Index u = 0; u < count; ++u) {
+      const T* row = table.row(rows[u]);
+      leaves(
+          table.columns, [&](Index c) { return term(std::abs(static_cast<double>(row[c]))); }, combine,
+          out + u * leaves_of(table.columns));
+    }
+  });
 }
 
 template <class T>
@@ -42,8 +59,9 @@ void scale_rows(Cpu, const Index* rows, Index count, const double* factors, Matr
   }
 }
 
-#define INSTANTIATE(T)                                                                      \
-  template void row_power_sums(Cpu, Matrix<const T>, const Index*, Index, double, double*); \
+#define INSTANTIATE(T)                                                                       \
+  template void row_power_sums(Cpu, Matrix<const T>, const Index*, Index, double, double*);  \
+  template void leaf_power_sums(Cpu, Matrix<const T>, const Index*, Index, double, double*); \
   template void scale_rows(Cpu, const Index*, Index, const double*, Matrix<T>);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE

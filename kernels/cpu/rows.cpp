@@ -7,6 +7,7 @@
 
 #include "base/element_types.hpp"
 #include "kernels/cpu/multiversion.hpp"
+#include "kernels/cpu/prefetch.hpp"
 #include "kernels/cpu/widths.hpp"
 
 namespace tartan::kernels {
@@ -14,15 +15,6 @@ namespace {
 
 constexpr Index chunk = 64;
 constexpr Index group = 32;
-constexpr Index ahead = 32;
-
-/// Asks for a row, or the beginning of a long one, whose rest the hardware sees coming. The second-level cache has room
-/// for more lines under way than the first.
-TARTAN_INLINE void prefetch(const void* row, std::size_t bytes) {
-  for (std::size_t b = 0; b < std::min<std::size_t>(bytes, 2048); b += 64) {
-    __builtin_prefetch(static_cast<const char*>(row) + b, 0, 2);
-  }
-}
 
 /// The rows of a table as bytes, and the row that stands for those it does not hold.
 struct Source {
@@ -64,20 +56,32 @@ TARTAN_INLINE void add(T* __restrict sum, const T* __restrict term, Index column
   for (Index c = 0; c < columns; ++c) sum[c] += term[c];
 }
 
+template <class T>
+TARTAN_INLINE const T* row_of_hit(const Contributions<T>& contributions, Index i) {
+  return contributions.rows.row(contributions.source != nullptr ? contributions.source[i] : i);
+}
+
 /// Left-folds the hits of each segment of at most one chunk into its row of `out`.
 template <class T>
-TARTAN_INLINE void fold(const std::vector<Index>& positions, const Index* offsets, Matrix<const T> contributions,
-                        Matrix<T> out) {
+TARTAN_INLINE void fold(const std::vector<Index>& positions, const Index* offsets,
+                        const Contributions<T>& contributions, Matrix<T> out) {
   with_width(
       out.columns, [&](auto columns) __attribute__((always_inline)) {
         const Index last = std::ssize(positions) - 1;
         for (Index u = 0; u < out.rows; ++u) {
           if (offsets[u + 1] - offsets[u] > chunk) continue;
-          T* sum = out.row(u);
+          T* __restrict sum = out.row(u);
           for (Index hit = offsets[u]; hit < offsets[u + 1]; ++hit) {
-            prefetch(contributions.row(positions[std::min(hit + ahead, last)]), columns * sizeof(T));
-            const T* term = contributions.row(positions[hit]);
-            if (hit == offsets[u]) {
+            prefetch(row_of_hit(contributions, positions[std::min(hit + ahead, last)]), columns * sizeof(T));
+            const T* __restrict term = row_of_hit(contributions, positions[hit]);
+            if (contributions.factors != nullptr) {
+              const T factor = contributions.factors[positions[hit]];
+              if (hit == offsets[u]) {
+                for (Index c = 0; c < columns; ++c) sum[c] = factor * term[c];
+              } else {
+                for (Index c = 0; c < columns; ++c) sum[c] += factor * term[c];
+              }
+            } else if (hit == offsets[u]) {
               std::memcpy(sum, term, columns * sizeof(T));
             } else {
               add<T>(sum, term, columns);
@@ -100,7 +104,7 @@ TARTAN_INLINE void add_scattered(const Index* rows, Index count, Matrix<const T>
 
 #define TARTAN_DEFINE(T)                                                                                          \
   TARTAN_MULTIVERSION void fold_chunks(const std::vector<Index>& positions, const Index* offsets,                 \
-                                       Matrix<const T> contributions, Matrix<T> out) {                            \
+                                       const Contributions<T>& contributions, Matrix<T> out) {                    \
     fold(positions, offsets, contributions, out);                                                                 \
   }                                                                                                               \
   TARTAN_MULTIVERSION void add_to_rows(const Index* rows, Index count, Matrix<const T> values, Matrix<T> table) { \
@@ -113,7 +117,7 @@ TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_DEFINE)
 /// The fold of the hits `begin` to `end` - 1 of one row: a left fold of the folds of blocks of 64·32^l hits, for the
 /// largest such block that is smaller than the whole. `scratch` holds a row for every level below.
 template <class T>
-void fold_hits(const std::vector<Index>& positions, Index begin, Index end, Matrix<const T> contributions,
+void fold_hits(const std::vector<Index>& positions, Index begin, Index end, const Contributions<T>& contributions,
                Matrix<T> sum, T* scratch) {
   if (end - begin <= chunk) {
     const Index offsets[] = {begin, end};
@@ -131,7 +135,7 @@ void fold_hits(const std::vector<Index>& positions, Index begin, Index end, Matr
 
 /// The folds of rows `first` to `first` + out.rows - 1 of the plan.
 template <class T>
-void fold_range(const RowPlan& plan, Index first, Matrix<const T> contributions, Matrix<T> out) {
+void fold_range(const RowPlan& plan, Index first, const Contributions<T>& contributions, Matrix<T> out) {
   constexpr Index levels = 12;  // 64·32^12 exceeds every Index
   const Index* offsets = plan.offsets.data() + first;
   fold_chunks(plan.positions, offsets, contributions, out);
@@ -157,7 +161,7 @@ void gather_rows(Cpu, Matrix<const T> table, Index first_row, const I* ids, Matr
 }
 
 template <class T>
-void fold_rows(Cpu, const RowPlan& plan, Matrix<const T> contributions, Matrix<T> out) {
+void fold_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> out) {
   fold_range(plan, 0, contributions, out);
 }
 
@@ -167,7 +171,7 @@ void add_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matri
 }
 
 template <class T>
-void accumulate_rows(Cpu, const RowPlan& plan, Matrix<const T> contributions, Matrix<T> table) {
+void accumulate_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> table) {
   constexpr Index cached = 32768;  // elements of the sums on their way, which shall not leave the cache
   const Index columns = table.columns;
   const Index rows = std::ssize(plan.rows);
@@ -189,9 +193,9 @@ TARTAN_FOR_EACH_ELEMENT_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE_GATHER
 
 #define TARTAN_INSTANTIATE(T)                                                   \
-  template void fold_rows(Cpu, const RowPlan&, Matrix<const T>, Matrix<T>);     \
+  template void fold_rows(Cpu, const RowPlan&, Contributions<T>, Matrix<T>);    \
   template void add_rows(Cpu, const Index*, Index, Matrix<const T>, Matrix<T>); \
-  template void accumulate_rows(Cpu, const RowPlan&, Matrix<const T>, Matrix<T>);
+  template void accumulate_rows(Cpu, const RowPlan&, Contributions<T>, Matrix<T>);
 TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 

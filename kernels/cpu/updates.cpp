@@ -1,8 +1,10 @@
 #include "kernels/updates.hpp"
 
 #include <cmath>
+#include <functional>
 
 #include "base/element_types.hpp"
+#include "kernels/cpu/lanes.hpp"
 
 namespace tartan::kernels {
 namespace {
@@ -74,6 +76,20 @@ void row_squares(Cpu, Matrix<const T> gradient, double* sums) {
 }
 
 template <class T>
+void leaf_squares(Cpu, Matrix<const T> gradient, double* out) {
+  for (Index u = 0; u < gradient.rows; ++u) {
+    const T* row = gradient.row(u);
+    leaves(
+        gradient.columns,
+        [row](Index c) {
+          const auto g = static_cast<double>(row[c]);
+          return g * g;
+        },
+        std::plus<>{}, out + u * leaves_of(gradient.columns));
+  }
+}
+
+template <class T>
 void rowwise_update(Cpu, const Index* rows, Matrix<const T> gradient, const T* rates, Matrix<T> weight) {
   for (Index u = 0; u < gradient.rows; ++u) {
     const T* g = gradient.row(u);
@@ -88,6 +104,7 @@ void rowwise_update(Cpu, const Index* rows, Matrix<const T> gradient, const T* r
   template void adagrad_update(Cpu, const Index*, Matrix<const T>, T, T, Matrix<T>, Matrix<T>);                \
   template void adam_update(Cpu, const Index*, Matrix<const T>, AdamRule<T>, Matrix<T>, Matrix<T>, Matrix<T>); \
   template void row_squares(Cpu, Matrix<const T>, double*);                                                    \
+  template void leaf_squares(Cpu, Matrix<const T>, double*);                                                   \
   template void rowwise_update(Cpu, const Index*, Matrix<const T>, const T*, Matrix<T>);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE

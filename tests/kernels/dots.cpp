@@ -1,6 +1,9 @@
 #include "kernels/dots.hpp"
 
+#include <limits>
+
 #include "kernels/cpu/reference.hpp"
+#include "kernels/updates.hpp"
 #include "storage.hpp"
 #include "support/catch.hpp"
 
@@ -52,6 +55,92 @@ TEST_CASE("the bits of row dots do not depend on the address", "[kernels]") {
       REQUIRE(out == expected);
     }
   }
+}
+
+template <class T>
+void check_leaves(Index columns) {
+  constexpr Index rows = 3, k = 2;
+  const Index leaves = (columns + 31) / 32;
+  const Storage<T> a{rows, columns, columns % 3, columns % 5, 1}, b{rows * k, columns, columns % 4, columns % 7, 2};
+  Storage<T> out{rows * k, leaves}, expected = out;
+  leaf_dots(Cpu{}, a.read(), b.read(), out.view().data);
+  reference::leaf_dots(a.read(), b.read(), expected.view().data);
+  INFO("columns " << columns);
+  REQUIRE(out == expected);
+
+  Storage<T> sums{rows * k, 1}, expected_sums = sums;
+  fold_leaves(Cpu{}, out.read().data, rows * k, leaves, sums.view().data);
+  reference::fold_leaves(out.read().data, rows * k, leaves, expected_sums.view().data);
+  REQUIRE(sums == expected_sums);
+
+  const std::vector<Index> named{2, 0};
+  for (const double power : {1.0, 2.0, 2.5, std::numeric_limits<double>::infinity()}) {
+    Storage<double> powers{2, leaves}, expected_powers = powers;
+    leaf_power_sums(Cpu{}, a.read(), named.data(), 2, power, powers.view().data);
+    reference::leaf_power_sums(a.read(), named.data(), 2, power, expected_powers.view().data);
+    REQUIRE(powers == expected_powers);
+  }
+  const std::vector<Index> all{0, 1, 2};
+  Storage<double> squares{rows, leaves}, expected_squares = squares;
+  leaf_squares(Cpu{}, a.read(), squares.view().data);
+  reference::leaf_power_sums(a.read(), all.data(), rows, 2, expected_squares.view().data);
+  REQUIRE(squares == expected_squares);
+}
+
+TEST_CASE("the leaves of row sums are the reference's, bit by bit", "[kernels]") {
+  for (const Index columns : widths()) {
+    check_leaves<float>(columns);
+    check_leaves<double>(columns);
+  }
+}
+
+TEST_CASE("leaves are folded in groups of 32", "[kernels]") {
+  for (const Index leaves : {0, 1, 2, 31, 32, 33, 63, 64, 65, 1024, 1025, 40'000}) {
+    const Storage<float> terms{2, leaves};
+    Storage<float> out{2, 1}, expected = out;
+    fold_leaves(Cpu{}, terms.read().data, 2, leaves, out.view().data);
+    reference::fold_leaves(terms.read().data, 2, leaves, expected.view().data);
+    INFO("leaves " << leaves);
+    REQUIRE(out == expected);
+  }
+}
+
+/// The columns `begin` to `end` - 1 of a matrix.
+template <class T>
+Matrix<const T> columns_of(Matrix<const T> m, Index begin, Index end) {
+  return {m.data + begin, m.rows, end - begin, m.stride};
+}
+
+TEST_CASE("columns split at multiples of 32 have the leaves of the whole", "[kernels]") {
+  constexpr Index rows = 5, columns = 165, leaves = 6;
+  const Storage<float> a{rows, columns, 0, 0, 1}, b{rows, columns, 0, 0, 2};
+  Storage<float> whole{rows, leaves}, joined{rows, leaves, 0, 0, 9};
+  Storage<double> squares{rows, leaves}, joined_squares{rows, leaves, 0, 0, 9};
+  leaf_dots(Cpu{}, a.read(), b.read(), whole.view().data);
+  leaf_squares(Cpu{}, a.read(), squares.view().data);
+  for (const auto& [begin, end] : {std::pair<Index, Index>{0, 32}, {32, 32}, {32, 128}, {128, 165}}) {
+    const Index mine = (end - begin + 31) / 32;
+    Storage<float> part{rows, mine};
+    Storage<double> part_squares{rows, mine};
+    leaf_dots(Cpu{}, columns_of(a.read(), begin, end), columns_of(b.read(), begin, end), part.view().data);
+    leaf_squares(Cpu{}, columns_of(a.read(), begin, end), part_squares.view().data);
+    for (Index r = 0; r < rows; ++r) {
+      std::copy_n(part.view().row(r), mine, joined.view().row(r) + begin / 32);
+      std::copy_n(part_squares.view().row(r), mine, joined_squares.view().row(r) + begin / 32);
+    }
+  }
+  REQUIRE(joined == whole);
+  REQUIRE(joined_squares == squares);
+}
+
+TEST_CASE("the largest |w| of a leaf keeps a NaN", "[kernels]") {
+  Storage<float> row{1, 40};
+  row.view().data[35] = std::numeric_limits<float>::quiet_NaN();
+  const Index first = 0;
+  std::vector<double> leaves(2);
+  leaf_power_sums(Cpu{}, row.read(), &first, 1, std::numeric_limits<double>::infinity(), leaves.data());
+  CHECK(!std::isnan(leaves[0]));
+  CHECK(std::isnan(leaves[1]));
 }
 
 TEST_CASE("the gradients of row dots are their transpose", "[kernels]") {

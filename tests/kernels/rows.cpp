@@ -143,6 +143,36 @@ TEST_CASE("a fold of many hits is no plain left fold", "[kernels]") {
   REQUIRE(close(out.view().data[0], left, 1e-3));
 }
 
+template <class T>
+void check_contributions(Index columns) {
+  const std::vector<Index> hits{1, 0, 2, 64, 3, 65, 1, 130, 2300};
+  const auto ids = ids_with_hits(hits);
+  const auto count = std::ssize(ids);
+  const auto plan = plan_rows(Cpu{}, ids.data(), count, 0, std::ssize(hits), -1);
+  const Storage<T> terms{count / 3, columns, columns % 3, columns % 5}, factors{count, 1, 0, 0, 7};
+  const auto source = skewed_ids<Index>(count, 0, count / 3, 8);
+  for (const T* factor : {static_cast<const T*>(nullptr), factors.read().data}) {
+    const Contributions<T> contributions{terms.read(), source.data(), factor};
+    Storage<T> out{std::ssize(plan.rows), columns, columns % 4, columns % 7}, expected = out;
+    fold_rows(Cpu{}, plan, contributions, out.view());
+    reference::fold_rows(plan, contributions, expected.view());
+    INFO("columns " << columns << " weighted " << (factor != nullptr));
+    REQUIRE(out == expected);
+
+    Storage<T> table{std::ssize(hits), columns, 1}, expected_table = table;
+    accumulate_rows(Cpu{}, plan, contributions, table.view());
+    reference::add_rows(plan.rows.data(), std::ssize(plan.rows), expected.read(), expected_table.view());
+    REQUIRE(table == expected_table);
+  }
+}
+
+TEST_CASE("hits that name their row and weigh it are folded like the others, bit by bit", "[kernels]") {
+  for (const Index columns : {0, 1, 3, 4, 16, 37, 128}) {
+    check_contributions<float>(columns);
+    check_contributions<double>(columns);
+  }
+}
+
 TEST_CASE("a split by columns or rows leaves the fold's bits", "[kernels]") {
   constexpr Index columns = 37, rows = 40;
   const auto ids = skewed_ids<std::int32_t>(9000, 0, rows);

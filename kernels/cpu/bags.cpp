@@ -1,0 +1,161 @@
+#include "kernels/bags.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "base/element_types.hpp"
+#include "kernels/cpu/lanes.hpp"
+#include "kernels/cpu/multiversion.hpp"
+#include "kernels/cpu/prefetch.hpp"
+#include "kernels/cpu/widths.hpp"
+
+namespace tartan::kernels {
+namespace {
+
+/// The rows that a shard holds, by their global numbers.
+template <class T>
+struct Shard {
+  Matrix<const T> table;
+  Index first_row;
+  Index padding;
+
+  bool holds(Index id) const {
+    return static_cast<std::uint64_t>(id) - static_cast<std::uint64_t>(first_row) <
+               static_cast<std::uint64_t>(table.rows) &&
+           id != padding;
+  }
+  const T* row(Index id) const { return table.row(id - first_row); }
+};
+
+/// The hits of bags of ids, in order.
+template <class T, class I>
+struct Bags {
+  Shard<T> shard;
+  const I* ids;
+  const Index* offsets;
+
+  /// Calls first(i, row) for the first hit i of bag b and next(i, row) for the others, and tells whether there is one.
+  template <class First, class Next>
+  TARTAN_INLINE bool visit(Index b, Index last, Index columns, First first, Next next) const {
+    bool found = false;
+    for (Index i = offsets[b]; i < offsets[b + 1]; ++i) {
+      const auto coming = static_cast<Index>(ids[std::min(i + ahead, last)]);
+      if (shard.holds(coming)) prefetch(shard.row(coming), columns * sizeof(T));
+      const auto id = static_cast<Index>(ids[i]);
+      if (!shard.holds(id)) continue;
+      found ? next(i, shard.row(id)) : first(i, shard.row(id));
+      found = true;
+    }
+    return found;
+  }
+};
+
+template <class T, class I>
+TARTAN_INLINE void sum(const Bags<T, I>& bags, const T* factors, Matrix<T> out) {
+  with_width(
+      out.columns, [&](auto columns) __attribute__((always_inline)) {
+        const Index last = bags.offsets[out.rows] - 1;
+        for (Index b = 0; b < out.rows; ++b) {
+          T* __restrict total = out.row(b);
+          const bool found = bags.visit(
+              b, last, columns,
+              [&](Index i, const T* __restrict row) __attribute__((always_inline)) {
+                if (factors == nullptr) {
+                  std::memcpy(total, row, columns * sizeof(T));
+                } else {
+                  for (Index c = 0; c < columns; ++c) total[c] = factors[i] * row[c];
+                }
+              },
+              [&](Index i, const T* __restrict row) __attribute__((always_inline)) {
+                if (factors == nullptr) {
+                  for (Index c = 0; c < columns; ++c) total[c] += row[c];
+                } else {
+                  for (Index c = 0; c < columns; ++c) total[c] += factors[i] * row[c];
+                }
+              });
+          if (!found) std::fill_n(total, Index{columns}, static_cast<T>(-0.0));
+        }
+      });
+}
+
+template <class T, class I>
+TARTAN_INLINE void max(const Bags<T, I>& bags, Matrix<T> out, Index* winners) {
+  const Index columns = out.columns;
+  const Index last = bags.offsets[out.rows] - 1;
+  for (Index b = 0; b < out.rows; ++b) {
+    T* __restrict largest = out.row(b);
+    Index* __restrict winner = winners + b * columns;
+    const bool found = bags.visit(
+        b, last, columns,
+        [&](Index i, const T* row) __attribute__((always_inline)) {
+          std::copy_n(row, columns, largest);
+          std::fill_n(winner, columns, i);
+        },
+        [&](Index i, const T* __restrict row) __attribute__((always_inline)) {
+          for (Index c = 0; c < columns; ++c) {
+            winner[c] = row[c] > largest[c] ? i : winner[c];
+            largest[c] = row[c] > largest[c] ? row[c] : largest[c];
+          }
+        });
+    if (found) continue;
+    std::fill_n(largest, columns, T{0});
+    std::fill_n(winner, columns, Index{-1});
+  }
+}
+
+template <class T, class I>
+TARTAN_INLINE void dots(const Shard<T>& shard, const I* ids, Index count, Matrix<const T> upstream, const Index* source,
+                        T* out) {
+  with_width(
+      upstream.columns, [&](auto columns) __attribute__((always_inline)) {
+        for (Index i = 0; i < count; ++i) {
+          const auto coming = static_cast<Index>(ids[std::min(i + ahead, count - 1)]);
+          if (shard.holds(coming)) prefetch(shard.row(coming), columns * sizeof(T));
+          const auto id = static_cast<Index>(ids[i]);
+          out[i] = shard.holds(id) ? dot<T>(shard.row(id), upstream.row(source != nullptr ? source[i] : i), columns)
+                                   : static_cast<T>(-0.0);
+        }
+      });
+}
+
+#define TARTAN_DEFINE(T, I)                                                                                            \
+  TARTAN_MULTIVERSION void compute(const Bags<T, I>& bags, const T* factors, Matrix<T> out) {                          \
+    sum(bags, factors, out);                                                                                           \
+  }                                                                                                                    \
+  TARTAN_MULTIVERSION void compute(const Bags<T, I>& bags, Matrix<T> out, Index* winners) { max(bags, out, winners); } \
+  TARTAN_MULTIVERSION void compute(const Shard<T>& shard, const I* ids, Index count, Matrix<const T> upstream,         \
+                                   const Index* source, T* out) {                                                      \
+    dots(shard, ids, count, upstream, source, out);                                                                    \
+  }
+TARTAN_FOR_EACH_LOOKUP(TARTAN_DEFINE)
+#undef TARTAN_DEFINE
+
+}  // namespace
+
+template <class T, class I>
+void sum_bags(Cpu, Matrix<const T> table, Index first_row, const I* ids, const Index* offsets,
+              std::type_identity_t<const T*> factors, Index padding, Matrix<T> out) {
+  compute(Bags<T, I>{{table, first_row, padding}, ids, offsets}, factors, out);
+}
+
+template <class T, class I>
+void max_bags(Cpu, Matrix<const T> table, Index first_row, const I* ids, const Index* offsets, Index padding,
+              Matrix<T> out, Index* winners) {
+  compute(Bags<T, I>{{table, first_row, padding}, ids, offsets}, out, winners);
+}
+
+template <class T, class I>
+void hit_dots(Cpu, Matrix<const T> table, Index first_row, const I* ids, Index count, Matrix<const T> upstream,
+              const Index* source, T* out) {
+  compute(Shard<T>{table, first_row, -1}, ids, count, upstream, source, out);
+}
+
+#define TARTAN_INSTANTIATE(T, I)                                                                           \
+  template void sum_bags(Cpu, Matrix<const T>, Index, const I*, const Index*, const T*, Index, Matrix<T>); \
+  template void max_bags(Cpu, Matrix<const T>, Index, const I*, const Index*, Index, Matrix<T>, Index*);   \
+  template void hit_dots(Cpu, Matrix<const T>, Index, const I*, Index, Matrix<const T>, const Index*, T*);
+TARTAN_FOR_EACH_LOOKUP(TARTAN_INSTANTIATE)
+#undef TARTAN_INSTANTIATE
+
+}  // namespace tartan::kernels

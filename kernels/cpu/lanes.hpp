@@ -1,0 +1,50 @@
+#pragma once
+
+#include <algorithm>
+
+#include <tartan/base/index.hpp>
+
+#include "kernels/cpu/multiversion.hpp"
+
+namespace tartan::kernels {
+
+/// lanes[l] becomes combine(lanes[l], lanes[l + width / 2]) for the lower half, and so on; the result is lanes[0].
+template <Index width, class T, class Combine>
+TARTAN_INLINE T halve(T* lanes, Combine combine) {
+  for (Index half = width / 2; half > 0; half /= 2) {
+    for (Index l = 0; l < half; ++l) lanes[l] = combine(lanes[l], lanes[l + half]);
+  }
+  return lanes[0];
+}
+
+/// The dot product of two rows: column c goes to lane c mod 16, each lane is summed in order, then halved.
+template <class T>
+TARTAN_INLINE T dot(const T* x, const T* y, Index columns) {
+  constexpr Index lanes = 16;
+  T sums[lanes] = {};
+  const Index whole = columns - columns % lanes;
+  for (Index c = 0; c < whole; c += lanes) {
+    for (Index l = 0; l < lanes; ++l) sums[l] += x[c + l] * y[c + l];
+  }
+  for (Index l = 0; l < columns - whole; ++l) sums[l] += x[whole + l] * y[whole + l];
+  return halve<lanes>(sums, [](T a, T b) { return a + b; });
+}
+
+/// Columns to a leaf, the piece of a row whose sum never depends on where the row is split at a multiple of it.
+inline constexpr Index leaf_columns = 32;
+
+constexpr Index leaves_of(Index columns) { return (columns + leaf_columns - 1) / leaf_columns; }
+
+/// The leaves of a row: out[k] is term(c) for c = 32k, ..., 32k + 31, -0.0 from `columns` on, halved by `combine`.
+template <class T, class Term, class Combine>
+TARTAN_INLINE void leaves(Index columns, Term term, Combine combine, T* out) {
+  for (Index begin = 0; begin < columns; begin += leaf_columns) {
+    T lanes[leaf_columns];
+    const Index present = std::min(leaf_columns, columns - begin);
+    for (Index l = 0; l < present; ++l) lanes[l] = term(begin + l);
+    for (Index l = present; l < leaf_columns; ++l) lanes[l] = static_cast<T>(-0.0);
+    *out++ = halve<leaf_columns>(lanes, combine);
+  }
+}
+
+}  // namespace tartan::kernels
