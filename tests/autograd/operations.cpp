@@ -2,8 +2,7 @@
 // loops are affine in each number, so that a difference of two of their values is a derivative) and Taylor remainders
 // of second order; and every other placement is refused.
 
-#include "autograd/check_operation.hpp"
-#include "support/error_text.hpp"
+#include "autograd/check_placements.hpp"
 
 #include <numeric>
 
@@ -33,17 +32,6 @@ Operation times() {
             return out;
           },
           Order::bilinear};
-}
-
-Operation multiple() {
-  return {"a multiple",
-          {{3, 5}},
-          [](const Inputs& x) { return -3.0 * x[0]; },
-          [](const std::vector<Flat>& x) {
-            Flat out;
-            for (const double value : x[0]) out.push_back(-3 * value);
-            return out;
-          }};
 }
 
 Operation summation() {
@@ -92,76 +80,6 @@ Operation cross_entropy(LossReduction reduction) {
           0.25};
 }
 
-/// Every grid of one or two axes.
-std::vector<CartesianTopology> topologies(const Partition& partition) {
-  std::vector<CartesianTopology> result{partition.cartesian({partition.size()})};
-  for (const auto& grid : factorisations(partition.size(), 2)) result.push_back(partition.cartesian(grid));
-  return result;
-}
-
-/// One axis's placements of the operands that an operation takes; the others must be refused.
-using Legal = std::function<bool(Placement a, Placement b)>;
-
-bool one_partial_one_replicate(Placement a, Placement b) {
-  return (a.is_partial() && b.is_replicate()) || (a.is_replicate() && b.is_partial());
-}
-
-/// Collective. All pairs of placements on all grids: right where legal, refused where not.
-void check_pairs(const Operation& operation, const Partition& partition, const Legal& legal) {
-  const Expected expected(operation);
-  Batch batch;
-  SameTexts texts;
-  for (const auto& topology : topologies(partition)) {
-    const int axes = topology.grid().axes();
-    for (const auto& a : all_placements(axes, operation.shapes[0].dimensions())) {
-      for (const auto& b : all_placements(axes, operation.shapes[1].dimensions())) {
-        const Distribution first(topology, operation.shapes[0], a);
-        const Distribution second(topology, operation.shapes[1], b);
-        bool fits = true;
-        for (std::size_t axis = 0; axis < a.size(); ++axis) fits = fits && legal(a[axis], b[axis]);
-        if (fits) {
-          check_operation(operation, {first, second}, expected, batch);
-          continue;
-        }
-        const auto text = texts.of([&] {
-          operation.apply({DistributedTensor<double>::zeros(first), DistributedTensor<double>::zeros(second)});
-        });
-        INFO(text);
-        CHECK(contains(text, first.to_string()));
-        CHECK(contains(text, second.to_string()));
-      }
-    }
-  }
-  texts.verify();
-  batch.verify();
-}
-
-void check_single(const Operation& operation, const Partition& partition, bool takes_partial) {
-  const Expected expected(operation);
-  Batch batch;
-  SameTexts texts;
-  for (const auto& topology : topologies(partition)) {
-    for (const auto& a : all_placements(topology.grid().axes(), operation.shapes[0].dimensions())) {
-      const Distribution d(topology, operation.shapes[0], a);
-      if (takes_partial || !d.any(Placement::Kind::partial)) {
-        check_operation(operation, {d}, expected, batch);
-        continue;
-      }
-      const auto text = texts.of([&] { operation.apply({DistributedTensor<double>::zeros(d)}); });
-      CHECK(contains(text, d.to_string()));
-    }
-  }
-  texts.verify();
-  batch.verify();
-}
-
-/// All ranks, and all but the last, which runs the same program.
-std::vector<Partition> partitions() {
-  const Partition all(world());
-  if (world().size() == 1) return {all};
-  return {all, all.first(world().size() - 1)};
-}
-
 TEST_CASE("a sum takes operands that are placed alike") {
   for (const auto& partition : partitions()) {
     check_pairs(plus(), partition, [](Placement a, Placement b) { return a == b; });
@@ -193,8 +111,27 @@ TEST_CASE("dot with several rows for each") {
   }
 }
 
-TEST_CASE("a multiple of a tensor in any placement") {
-  for (const auto& partition : partitions()) check_single(multiple(), partition, true);
+TEST_CASE("redistribute to one placement on every axis; the norm of a variable") {
+  for (const auto& partition : partitions()) {
+    Batch batch;
+    for (const auto& topology : topologies(partition)) {
+      const int axes = topology.grid().axes();
+      for (const auto& from : all_placements(axes, 2)) {
+        for (const auto& to : all_placements(1, 2)) {
+          const Operation operation{"redistribute to one placement",
+                                    {{3, 5}},
+                                    [&](const Inputs& x) { return redistribute(x[0], to[0]); },
+                                    [](const std::vector<Flat>& x) { return x[0]; }};
+          check_operation(operation, {Distribution(topology, {3, 5}, from)}, Expected(operation), batch);
+        }
+        const auto x = tensor({topology, {3, 5}, from}, numbers_of(0));
+        const auto whole = redistribute(x, Replicate{});
+        CHECK(whole.distribution() == Distribution(topology, {3, 5}, Placements(from.size(), Replicate{})));
+        CHECK(norm(Variable<double>(x)) == norm(x));
+      }
+    }
+    batch.verify();
+  }
 }
 
 TEST_CASE("the sum over the elements of a tensor in any placement") {
@@ -309,6 +246,7 @@ TEST_CASE("operands of different shapes or grids are refused") {
   const auto refuses = [&](const auto& call) { CHECK(texts.of(call) != "no error"); };
   for (const auto& b : {on(topology, {5, 3}), on(topology, {3}), on(topology, {3, 1, 1, 5})}) {
     refuses([&] { a + b; });
+    refuses([&] { a - b; });
     refuses([&] { a* b; });
     refuses([&] { dot(a, b); });
     refuses([&] { binary_cross_entropy_with_logits(a, b.value()); });
@@ -354,20 +292,6 @@ TEST_CASE("vectors, numbers and empty tensors") {
   const auto hollow = Variable<double>::parameter("h", DistributedTensor<double>({topology, {3, 0}, {Shard{0}}}));
   check_logical(dot(hollow, hollow).value(), {0, 0, 0}, 0, "rows of no columns", batch);
   batch.verify();
-}
-
-TEST_CASE("operations in float are rounded once per number") {
-  const auto topology = Partition(world()).cartesian({world().size()});
-  const Distribution d(topology, {7}, {Shard{0}});
-  const auto x = DistributedTensor<float>::from_function(d, [](auto i) { return 0.1F * static_cast<float>(i[0] + 1); });
-  const Variable<float> v(x);
-  const auto local = x.local().span();
-  const auto product = (v * v).value().local();
-  const auto scaled = (0.3F * v).value().local();
-  for (std::size_t i = 0; i < local.size(); ++i) {
-    CHECK(product.span()[i] == local[i] * local[i]);
-    CHECK(scaled.span()[i] == 0.3F * local[i]);
-  }
 }
 
 }  // namespace

@@ -1,7 +1,11 @@
 #pragma once
 
+#include <concepts>
+#include <type_traits>
+
 #include <tartan/autograd/tape.hpp>
 #include <tartan/autograd/variable.hpp>
+#include <tartan/distributed/inner_product.hpp>
 #include <tartan/distributed/redistribution.hpp>
 
 /// Differentiable operations on variables. Each checks placements and shapes on global metadata first and throws the
@@ -16,6 +20,11 @@ Variable<T> redistribute(const Variable<T>& x, const Distribution& to);
 template <class T>
 Variable<T> redistribute(const Variable<T>& x, Placements to) {
   return redistribute(x, x.distribution().with(std::move(to)));
+}
+/// With the same placement on every axis: redistribute(x, Replicate{}) is the whole tensor on every rank.
+template <class T, std::convertible_to<Placement> P>
+Variable<T> redistribute(const Variable<T>& x, P to) {
+  return redistribute(x, Placements(x.distribution().placements().size(), to));
 }
 
 /// What redistribute(x, value.distribution()) gives, for a caller that has moved x's value already. Does not
@@ -35,11 +44,36 @@ Variable<T> operator*(const Variable<T>& a, const Variable<T>& b);
 /// factor · x, in any placement.
 template <class T>
 Variable<T> operator*(std::type_identity_t<T> factor, const Variable<T>& x);
+template <class T>
+Variable<T> operator*(const Variable<T>& x, std::type_identity_t<T> factor) {
+  return factor * x;
+}
+template <class T>
+Variable<T> operator-(const Variable<T>& x) {
+  return T{-1} * x;
+}
+
+/// Element-wise difference of two variables of one distribution: a + (-b).
+template <class T>
+Variable<T> operator-(const Variable<T>& a, const Variable<T>& b) {
+  return a + -b;
+}
+
+/// Element-wise max(x, 0), with the gradient 0 where x <= 0; NaN stays. x may not be Partial: the sum of its terms is
+/// not known on any rank.
+template <class T>
+Variable<T> relu(const Variable<T>& x);
 
 /// The sum of all elements, a 0-d variable: Partial along axes where x is Shard or Partial, otherwise placed as x.
 /// Terms are added in double.
 template <class T>
 Variable<T> sum(const Variable<T>& x);
+
+/// Collective: see norm() of tensors. A number, to look at: no gradient flows through it.
+template <class T>
+double norm(const Variable<T>& x) {
+  return norm(x.value());
+}
 
 /// Inner products over the last dimension: a (…, D) and b (…, D) give (…); a (…, D) and b (…, K, D) give (…, K), each
 /// row of `a` against its own K rows of `b`. Along each axis a and b are placed alike (a dimension of a's is the same
@@ -51,9 +85,10 @@ Variable<T> dot(const Variable<T>& a, const Variable<T>& b);
 /// How a loss over many elements becomes one number.
 enum class LossReduction { mean, sum };
 
-/// The binary cross-entropy, in nats, of logits x against labels y in [0, 1] of the same distribution, a 0-d variable:
+/// The binary cross-entropy, in nats, of logits x against labels y of the same distribution, a 0-d variable:
 /// Σ max(x, 0) - x·y + log(1 + exp(-|x|)), for `mean` divided by the number of elements of the global tensor. Partial
-/// along axes that shard x, otherwise placed as x; x may not be Partial.
+/// along axes that shard x, otherwise placed as x; x may not be Partial. Labels are probabilities, in [0, 1]; that is
+/// not checked, since it would cost a message for each batch, and the formula means what it says for others too.
 template <class T>
 Variable<T> binary_cross_entropy_with_logits(const Variable<T>& x, const DistributedTensor<T>& y,
                                              LossReduction reduction = LossReduction::mean);

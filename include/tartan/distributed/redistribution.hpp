@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <string>
 
@@ -63,6 +64,13 @@ DistributedTensor<T> redistribute(const DistributedTensor<T>& x, const Distribut
 template <class T>
 DistributedTensor<T> redistribute(const DistributedTensor<T>& x, Placements to) {
   return redistribute(x, x.distribution().with(std::move(to)));
+}
+
+/// Collective: see Redistribution. `x` with the same placement on every axis: with Replicate{} it is whole on every
+/// rank.
+template <class T, std::convertible_to<Placement> P>
+DistributedTensor<T> redistribute(const DistributedTensor<T>& x, P to) {
+  return redistribute(x, Placements(x.distribution().placements().size(), to));
 }
 
 /// Collective: see Redistribution. `x` into the existing tensor `y`, under y's distribution.

@@ -1,0 +1,123 @@
+// Differences, multiples and relu in every legal placement against plain loops on whole arrays; what is not legal is
+// refused.
+
+#include "autograd/check_placements.hpp"
+
+namespace tartan {
+namespace {
+
+using namespace testing;
+
+Operation minus() {
+  return {"a difference",
+          {{3, 5}, {3, 5}},
+          [](const Inputs& x) { return x[0] - x[1]; },
+          [](const std::vector<Flat>& x) {
+            Flat out;
+            for (std::size_t i = 0; i < x[0].size(); ++i) out.push_back(x[0][i] - x[1][i]);
+            return out;
+          }};
+}
+
+Operation multiple() {
+  return {"a multiple",
+          {{3, 5}},
+          [](const Inputs& x) { return -3.0 * x[0]; },
+          [](const std::vector<Flat>& x) {
+            Flat out;
+            for (const double value : x[0]) out.push_back(-3 * value);
+            return out;
+          }};
+}
+
+Operation multiple_from_the_right() {
+  auto operation = multiple();
+  operation.apply = [](const Inputs& x) { return x[0] * -3.0; };
+  return operation;
+}
+
+Operation negative() {
+  return {"a negative",
+          {{3, 5}},
+          [](const Inputs& x) { return -x[0]; },
+          [](const std::vector<Flat>& x) {
+            Flat out;
+            for (const double value : x[0]) out.push_back(-value);
+            return out;
+          }};
+}
+
+TEST_CASE("a multiple of a tensor in any placement") {
+  for (const auto& partition : partitions()) check_single(multiple(), partition, true);
+}
+
+TEST_CASE("a multiple from the right, and a negative") {
+  for (const auto& partition : partitions()) {
+    check_single(multiple_from_the_right(), partition, true);
+    check_single(negative(), partition, true);
+  }
+}
+
+TEST_CASE("a difference takes operands that are placed alike") {
+  for (const auto& partition : partitions()) {
+    check_pairs(minus(), partition, [](Placement a, Placement b) { return a == b; });
+  }
+}
+
+TEST_CASE("relu in any placement but Partial: positive numbers and their gradients pass, nothing else does") {
+  const auto input = flat({3, 5}, numbers_of(0));  // with a 0 in it
+  auto value = input;
+  auto gradient = flat({3, 5}, upstream_numbers);
+  for (std::size_t i = 0; i < input.size(); ++i) {
+    if (input[i] <= 0) value[i] = gradient[i] = 0;
+  }
+  for (const auto& partition : partitions()) {
+    Batch batch;
+    SameTexts texts;
+    for (const auto& topology : topologies(partition)) {
+      for (const auto& placements : all_placements(topology.grid().axes(), 2)) {
+        const Distribution d(topology, {3, 5}, placements);
+        const auto x = Variable<double>::parameter("x", tensor(d, numbers_of(0)));
+        if (d.any(Placement::Kind::partial)) {
+          const auto text = texts.of([&] { relu(x); });
+          CHECK(contains(text, d.to_string()));
+          CHECK(contains(text, "redistribute"));
+          continue;
+        }
+        GradientTape tape;
+        const auto y = relu(x);
+        CHECK(y.distribution() == d);
+        check_logical(y.value(), value, 0, "value", batch);
+        tape.backward(loss_of(y));
+        CHECK(x.dense_gradient().distribution() == d);
+        check_logical(x.dense_gradient(), gradient, 0, "gradient", batch);
+      }
+    }
+    texts.verify();
+    batch.verify();
+  }
+}
+
+TEST_CASE("relu keeps NaN") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  const auto x = DistributedTensor<float>::constant({topology, {3}, {Replicate{}}}, NAN);
+  const auto y = relu(Variable<float>(x));
+  for (const float value : y.value().local().span()) CHECK(std::isnan(value));
+}
+
+TEST_CASE("operations in float are rounded once per number") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  const Distribution d(topology, {7}, {Shard{0}});
+  const auto x = DistributedTensor<float>::from_function(d, [](auto i) { return 0.1F * static_cast<float>(i[0] + 1); });
+  const Variable<float> v(x);
+  const auto local = x.local().span();
+  const auto product = (v * v).value().local();
+  const auto scaled = (0.3F * v).value().local();
+  for (std::size_t i = 0; i < local.size(); ++i) {
+    CHECK(product.span()[i] == local[i] * local[i]);
+    CHECK(scaled.span()[i] == 0.3F * local[i]);
+  }
+}
+
+}  // namespace
+}  // namespace tartan
