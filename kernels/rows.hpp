@@ -59,10 +59,10 @@ void accumulate_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contribution
 template <class T>
 void row_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count, double power, double* out);
 
-/// The pieces of row_power_sums() for rows that may be split, as leaf_dots() has them: leaves[u · L + k],
+/// The pieces of row_power_sums() for rows that may be split, as leaf_dots() has them: out[u · L + k],
 /// L = ceil(columns / 32), is that of columns 32k to 32k + 31.
 template <class T>
-void leaf_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count, double power, double* leaves);
+void leaf_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count, double power, double* out);
 
 /// Multiplies row rows[u] of the table (row u where `rows` is null) by factors[u], where that is not 1.
 template <class T>

@@ -39,10 +39,10 @@ void adam_update(Cpu, const Index* rows, Matrix<const T> gradient, AdamRule<T> r
 template <class T>
 void row_squares(Cpu, Matrix<const T> gradient, double* sums);
 
-/// The pieces of row_squares() for rows that may be split, as leaf_dots() has them: leaves[u · L + k],
+/// The pieces of row_squares() for rows that may be split, as leaf_dots() has them: out[u · L + k],
 /// L = ceil(columns / 32), is that of columns 32k to 32k + 31.
 template <class T>
-void leaf_squares(Cpu, Matrix<const T> gradient, double* leaves);
+void leaf_squares(Cpu, Matrix<const T> gradient, double* out);
 
 /// weight row -= rates[u] · gradient row.
 template <class T>

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
 
 #include "base/element_types.hpp"
+#include "kernels/cpu/gather.hpp"
 #include "kernels/cpu/multiversion.hpp"
 #include "kernels/cpu/prefetch.hpp"
 #include "kernels/cpu/widths.hpp"
@@ -16,37 +16,12 @@ namespace {
 constexpr Index chunk = 64;
 constexpr Index group = 32;
 
-/// The rows of a table as bytes, and the row that stands for those it does not hold.
-struct Source {
-  const std::byte* data;
-  std::uint64_t first_row;
-  std::uint64_t rows;
-  std::size_t stride;
-  const std::byte* absent;
-
-  template <class I>
-  TARTAN_INLINE const std::byte* row(I id) const {
-    const std::uint64_t local = static_cast<std::uint64_t>(static_cast<Index>(id)) - first_row;
-    return local < rows ? data + local * stride : absent;
-  }
-};
-
-template <class I>
-TARTAN_INLINE void gather(const Source& source, const I* ids, Index count, std::size_t bytes, std::byte* out,
-                          std::size_t stride) {
-  with_width(
-      static_cast<Index>(bytes / 4), [&](auto words) __attribute__((always_inline)) {
-        for (Index i = 0; i < count; ++i) {
-          prefetch(source.row(ids[std::min(i + ahead, count - 1)]), 4 * words);
-          std::memcpy(out + static_cast<std::size_t>(i) * stride, source.row(ids[i]), 4 * words);
-        }
-      });
-}
-
-#define TARTAN_DEFINE(I)                                                                                 \
-  TARTAN_MULTIVERSION void copy_rows(const Source& source, const I* ids, Index count, std::size_t bytes, \
-                                     std::byte* out, std::size_t stride) {                               \
-    gather(source, ids, count, bytes, out, stride);                                                      \
+#define TARTAN_DEFINE(I)                                                                           \
+  TARTAN_MULTIVERSION void copy_rows(const Source& source, const I* ids, const Destination& out) { \
+    gather(                                                                                        \
+        source, ids, 1, out, [&](Index i, std::size_t bytes) __attribute__((always_inline)) {      \
+          prefetch(source.row(ids[std::min(i + ahead, out.count - 1)]), bytes);                    \
+        });                                                                                        \
   }
 TARTAN_FOR_EACH_ID_TYPE(TARTAN_DEFINE)
 #undef TARTAN_DEFINE
@@ -153,11 +128,8 @@ void fold_range(const RowPlan& plan, Index first, const Contributions<T>& contri
 template <class T, class I>
 void gather_rows(Cpu, Matrix<const T> table, Index first_row, const I* ids, Matrix<T> out) {
   const std::vector<T> absent(out.columns, static_cast<T>(-0.0));
-  const Source source{reinterpret_cast<const std::byte*>(table.data), static_cast<std::uint64_t>(first_row),
-                      static_cast<std::uint64_t>(table.rows), table.stride * sizeof(T),
-                      reinterpret_cast<const std::byte*>(absent.data())};
-  copy_rows(source, ids, out.rows, out.columns * sizeof(T), reinterpret_cast<std::byte*>(out.data),
-            out.stride * sizeof(T));
+  copy_rows(Source(table, first_row, absent.data()), ids,
+            {reinterpret_cast<std::byte*>(out.data), out.rows, out.columns * sizeof(T), out.stride * sizeof(T)});
 }
 
 template <class T>

@@ -1,0 +1,75 @@
+#include "kernels/tables.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/element_types.hpp"
+#include "kernels/cpu/gather.hpp"
+#include "kernels/cpu/multiversion.hpp"
+#include "kernels/cpu/prefetch.hpp"
+
+namespace tartan::kernels {
+namespace {
+
+/// A table's rows, where they go in row 0 of the output, and how long they are.
+struct Slot {
+  Source source;
+  std::byte* out;
+  std::size_t bytes;
+};
+
+/// Blocks of `ahead` rows of the batch, table after table, while the rows of the next table are on their way.
+template <class I>
+TARTAN_INLINE void gather_blocks(const std::vector<Slot>& slots, const I* ids, Index count, std::size_t stride) {
+  const Index tables = std::ssize(slots);
+  for (Index begin = 0; begin < count; begin += ahead) {
+    const Index rows = std::min(ahead, count - begin);
+    for (Index f = 0; f < tables; ++f) {
+      const bool wraps = f + 1 == tables;
+      const Slot& next = slots[wraps ? 0 : f + 1];
+      const I* coming = ids + (wraps ? (begin + ahead) * tables : begin * tables + f + 1);
+      const Index known = std::min(rows, wraps ? count - begin - ahead : rows);
+      gather(
+          slots[f].source, ids + begin * tables + f, tables,
+          {slots[f].out + static_cast<std::size_t>(begin) * stride, rows, slots[f].bytes, stride},
+          [&](Index i, std::size_t) __attribute__((always_inline)) {
+            if (i < known) prefetch(next.source.row(coming[i * tables]), next.bytes);
+          });
+    }
+  }
+}
+
+#define TARTAN_DEFINE(I)                                                                          \
+  TARTAN_MULTIVERSION void copy_blocks(const std::vector<Slot>& slots, const I* ids, Index count, \
+                                       std::size_t stride) {                                      \
+    gather_blocks(slots, ids, count, stride);                                                     \
+  }
+TARTAN_FOR_EACH_ID_TYPE(TARTAN_DEFINE)
+#undef TARTAN_DEFINE
+
+}  // namespace
+
+template <class T, class I>
+void gather_tables(Cpu, std::span<const TableColumns<T>> tables, const I* ids, Matrix<T> out) {
+  Index widest = 0;
+  for (const auto& [table, first_row, out_column] : tables) widest = std::max(widest, table.columns);
+  const std::vector<T> absent(widest, static_cast<T>(-0.0));
+  std::vector<Slot> slots;
+  slots.reserve(tables.size());
+  for (const auto& [table, first_row, out_column] : tables) {
+    slots.push_back({Source(table, first_row, absent.data()), reinterpret_cast<std::byte*>(out.data + out_column),
+                     table.columns * sizeof(T)});
+  }
+  copy_blocks(slots, ids, out.rows, out.stride * sizeof(T));
+}
+
+#define TARTAN_INSTANTIATE_IDS(T, I) \
+  template void gather_tables(Cpu, std::span<const TableColumns<T>>, const I*, Matrix<T>);
+#define TARTAN_INSTANTIATE(T)             \
+  TARTAN_INSTANTIATE_IDS(T, std::int32_t) \
+  TARTAN_INSTANTIATE_IDS(T, std::int64_t)
+TARTAN_FOR_EACH_ELEMENT_TYPE(TARTAN_INSTANTIATE)
+#undef TARTAN_INSTANTIATE
+#undef TARTAN_INSTANTIATE_IDS
+
+}  // namespace tartan::kernels
