@@ -149,5 +149,6 @@ Tensor<T> gather_pieces(const CartesianTopology& topology, int axis, const Tenso
   template Tensor<T> gather_pieces(const CartesianTopology&, int, const Tensor<T>&, std::span<const Index>);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
+template Tensor<Index> gather_pieces(const CartesianTopology&, int, const Tensor<Index>&, std::span<const Index>);
 
 }  // namespace tartan

@@ -5,21 +5,13 @@
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "nn/local_ids.hpp"
 #include "nn/lookup.hpp"
 
 namespace tartan::functional {
 namespace {
 
 using namespace lookup;
-
-template <class I>
-void require_in_range(const Tensor<I>& ids, Index bound) {
-  const auto all = ids.span();
-  const auto bad = std::ranges::find_if(all, [bound](I id) { return id < 0 || id >= bound; });
-  if (bad == all.end()) return;
-  fail("id {} at position ({}) of the ids is out of range: the table has {} rows, so ids are 0 to {}", *bad,
-       fmt::join(ids.shape().index(bad - all.begin()), ", "), bound, bound - 1);
-}
 
 template <class T>
 kernels::Matrix<const T> table(const Tensor<T>& weight) {

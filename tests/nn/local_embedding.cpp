@@ -2,6 +2,7 @@
 
 #include <tartan/nn/local_embedding.hpp>
 
+#include "nn/local_tensors.hpp"
 #include "nn/options.hpp"
 #include "oracles/dyadic.hpp"
 #include "oracles/embedding_values.hpp"
@@ -11,20 +12,6 @@ namespace tartan {
 namespace {
 
 using namespace testing;
-
-template <class I>
-Tensor<I> ids_of(const Shape& shape, const std::vector<Index>& list) {
-  Tensor<I> ids(shape);
-  std::ranges::transform(list, ids.data(), [](Index id) { return static_cast<I>(id); });
-  return ids;
-}
-
-template <class T>
-bool same_bits(const Tensor<T>& tensor, const std::vector<T>& expected) {
-  const auto found = tensor.span();
-  return found.size() == expected.size() &&
-         (found.empty() || std::memcmp(found.data(), expected.data(), found.size_bytes()) == 0);
-}
 
 template <class T, class I>
 void check_against_loops() {
