@@ -28,9 +28,11 @@
 #include <tartan/distributed/combine.hpp>
 #include <tartan/distributed/distributed_tensor.hpp>
 #include <tartan/distributed/inner_product.hpp>
+#include <tartan/distributed/leaves.hpp>
 #include <tartan/distributed/linear_operator.hpp>
 #include <tartan/distributed/redistribution.hpp>
 #include <tartan/distributed/row_exchange.hpp>
+#include <tartan/distributed/row_hits.hpp>
 #include <tartan/distributed/row_sparse.hpp>
 
 #include <tartan/autograd/operations.hpp>

@@ -1,4 +1,8 @@
+#include <algorithm>
+#include <vector>
+
 #include <tartan/autograd/operations.hpp>
+#include <tartan/distributed/leaves.hpp>
 
 #include "autograd/rules.hpp"
 #include "base/element_types.hpp"
@@ -13,7 +17,7 @@ using rules::input_gradient;
 constexpr kernels::Cpu cpu;
 
 /// The result of dot(a, b); throws where a and b do not meet.
-Distribution dot_distribution(const Distribution& a, const Distribution& b) {
+Distribution dot_distribution(const Distribution& a, const Distribution& b, DotOptions dot_options) {
   const int last = a.shape().dimensions() - 1;
   const bool several = b.shape().dimensions() == a.shape().dimensions() + 1;
   const auto expected_shape = [&] {
@@ -32,7 +36,7 @@ Distribution dot_distribution(const Distribution& a, const Distribution& b) {
     const auto q = b.placements()[axis];
     if (p.is_shard(last)) {
       expected[axis] = Shard{last + (several ? 1 : 0)};
-      placements[axis] = Partial{};
+      placements[axis] = dot_options.reproducible ? Placement{Replicate{}} : Placement{Partial{}};
     } else if ((p.is_partial() && q.is_replicate()) || (p.is_replicate() && q.is_partial())) {
       expected[axis] = q;
       placements[axis] = Partial{};
@@ -46,6 +50,7 @@ Distribution dot_distribution(const Distribution& a, const Distribution& b) {
   require(a.grid() == b.grid() && needed == b,
           "dot takes an operand placed as {} with one placed as {}, not {}; redistribute one", a.to_string(),
           needed.to_string(), b.to_string());
+  if (dot_options.reproducible) require_leaves(a, last);
   std::erase_if(options.block_extents, [&](const auto& entry) { return a.placement(entry.first).is_shard(last); });
   auto shape = a.shape().without(last);
   if (several) shape = shape.appended(b.shape()[last]);
@@ -62,10 +67,16 @@ kernels::Matrix<T> rows_of(U& local) {
 }  // namespace
 
 template <class T>
-Variable<T> dot(const Variable<T>& a, const Variable<T>& b) {
-  DistributedTensor<T> value(dot_distribution(a.distribution(), b.distribution()));
+Variable<T> dot(const Variable<T>& a, const Variable<T>& b, DotOptions options) {
+  DistributedTensor<T> value(dot_distribution(a.distribution(), b.distribution(), options));
   value.modify([&](Tensor<T>& out) {
-    kernels::row_dots(cpu, rows_of<const T>(a.value().local()), rows_of<const T>(b.value().local()), out.data());
+    const auto x = rows_of<const T>(a.value().local());
+    const auto y = rows_of<const T>(b.value().local());
+    if (!options.reproducible) return kernels::row_dots(cpu, x, y, out.data());
+    std::vector<T> leaves(static_cast<std::size_t>(y.rows * ((y.columns + leaf_columns - 1) / leaf_columns)));
+    kernels::leaf_dots(cpu, x, y, leaves.data());
+    const int last = a.shape().dimensions() - 1;
+    std::ranges::copy(sum_leaves(a.distribution(), last, std::span<const T>(leaves), y.rows), out.data());
   });
   auto result = Variable<T>::result(std::move(value), records(a, b));
   if (result.requires_gradient()) {
@@ -87,7 +98,7 @@ Variable<T> dot(const Variable<T>& a, const Variable<T>& b) {
   return result;
 }
 
-#define INSTANTIATE(T) template Variable<T> dot(const Variable<T>&, const Variable<T>&);
+#define INSTANTIATE(T) template Variable<T> dot(const Variable<T>&, const Variable<T>&, DotOptions);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 

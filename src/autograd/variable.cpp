@@ -33,34 +33,29 @@ Distribution joined(const Distribution& a, const Distribution& b) {
   return a.with(std::move(placements));
 }
 
-template <class T>
-Gradient<T> sum(const Gradient<T>& a, const Gradient<T>& b) {
-  const auto* sparse_a = std::get_if<RowSparse<T>>(&a);
-  const auto* sparse_b = std::get_if<RowSparse<T>>(&b);
-  if (sparse_a != nullptr && sparse_b != nullptr && sparse_a->distribution == sparse_b->distribution) {
-    return add(*sparse_a, *sparse_b);
-  }
-  const auto target = joined(distribution_of(a), distribution_of(b));
-  const auto x = redistribute(dense(a), target);
-  const auto y = redistribute(dense(b), target);
-  DistributedTensor<T> result(target);
-  result.modify([&](Tensor<T>& out) {
-    for (Index i = 0; i < out.elements(); ++i) out[i] = x.local()[i] + y.local()[i];
-  });
-  return result;
-}
-
-/// A row-sparse tensor stays so where no axis of more than one rank changes its placement.
+/// The same gradient placed otherwise: row-sparse stays so where it can move by rows.
 template <class T>
 Gradient<T> moved(const Gradient<T>& gradient, const Distribution& to) {
-  if (const auto* sparse = std::get_if<RowSparse<T>>(&gradient)) {
-    bool stays = true;
-    for (int axis = 0; axis < to.grid().axes(); ++axis) {
-      stays = stays && (to.grid().extent(axis) == 1 || to.placement(axis) == sparse->distribution.placement(axis));
-    }
-    if (stays) return RowSparse<T>{to, sparse->rows, sparse->values};
-  }
+  const auto* sparse = std::get_if<RowSparse<T>>(&gradient);
+  if (sparse != nullptr && moves_by_rows(sparse->distribution, to)) return redistribute(*sparse, to);
   return redistribute(dense(gradient), to);
+}
+
+template <class T>
+Gradient<T> sum(const Gradient<T>& a, const Gradient<T>& b) {
+  const auto target = joined(distribution_of(a), distribution_of(b));
+  const auto x = moved(a, target);
+  const auto y = moved(b, target);
+  const auto* sparse_x = std::get_if<RowSparse<T>>(&x);
+  const auto* sparse_y = std::get_if<RowSparse<T>>(&y);
+  if (sparse_x != nullptr && sparse_y != nullptr) return add(*sparse_x, *sparse_y);
+  const auto dense_x = dense(x);
+  const auto dense_y = dense(y);
+  DistributedTensor<T> result(target);
+  result.modify([&](Tensor<T>& out) {
+    for (Index i = 0; i < out.elements(); ++i) out[i] = dense_x.local()[i] + dense_y.local()[i];
+  });
+  return result;
 }
 
 }  // namespace

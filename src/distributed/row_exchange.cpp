@@ -1,10 +1,8 @@
 #include <tartan/distributed/row_exchange.hpp>
 
-#include <algorithm>
-#include <numeric>
-
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "distributed/owners.hpp"
 #include "kernels/rows.hpp"
 
 namespace tartan {
@@ -16,51 +14,6 @@ template <class T, class U>
 kernels::Matrix<T> matrix(U* data, Index rows, Index columns) {
   return {data, rows, columns, columns};
 }
-
-std::vector<Index> times(const std::vector<Index>& counts, Index factor) {
-  auto result = counts;
-  for (Index& count : result) count *= factor;
-  return result;
-}
-
-Index total(const std::vector<Index>& counts) { return std::accumulate(counts.begin(), counts.end(), Index{0}); }
-
-/// The group along one axis, and which rows of a table each of its ranks owns.
-struct Owners {
-  const Communicator& communicator;
-  std::vector<Interval> rows;
-
-  Owners(const Distribution& table, int axis) : communicator{table.topology().axis(axis)} {
-    for (int coordinate = 0; coordinate < communicator.size(); ++coordinate) {
-      rows.push_back(table.box(table.grid().moved(table.topology().rank(), axis, coordinate))[0]);
-    }
-  }
-
-  /// How many of the ascending `numbers` each rank owns; throws where one has no owner.
-  std::vector<Index> counts(std::span<const Index> numbers) const {
-    std::vector<Index> result;
-    for (const auto& owned : rows) {
-      result.push_back(std::ranges::lower_bound(numbers, owned.end) - std::ranges::lower_bound(numbers, owned.begin));
-    }
-    require(total(result) == static_cast<Index>(numbers.size()), "rows were named that no rank along the axis owns");
-    return result;
-  }
-
-  /// What the others send to this rank when it sends `counts` to them.
-  std::vector<Index> answered(const std::vector<Index>& counts) const {
-    std::vector<Index> result(counts.size());
-    communicator.all_to_all(std::span<const Index>(counts), std::span<Index>(result), 1);
-    return result;
-  }
-
-  template <class T>
-  std::vector<T> exchange(std::span<const T> out, const std::vector<Index>& send, const std::vector<Index>& receive,
-                          Index columns, Index most) const {
-    std::vector<T> in(static_cast<std::size_t>(total(receive) * columns));
-    communicator.all_to_all(out, times(send, columns), std::span<T>(in), times(receive, columns), most * columns);
-    return in;
-  }
-};
 
 /// The named rows, which may repeat, folded in the order given.
 template <class T>

@@ -1,8 +1,10 @@
 #include <tartan/nn/embedding.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 #include <tartan/autograd/operations.hpp>
+#include <tartan/distributed/leaves.hpp>
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
@@ -51,6 +53,12 @@ Index checked_padding(Index padding, Index rows, const std::string& name) {
   return padding < 0 ? padding + rows : padding;
 }
 
+/// How many distinct ids are expected among `count` that are drawn uniformly from `rows`: any skew makes them fewer.
+double distinct_ids(double count, double rows) {
+  if (count == 0 || rows == 1) return std::min(count, 1.0);
+  return -rows * std::expm1(count * std::log1p(-1 / rows));
+}
+
 }  // namespace
 
 template <class T>
@@ -83,8 +91,10 @@ DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology,
   Placements placements(static_cast<std::size_t>(topology.grid().axes()), Replicate{});
   if (axes_.rows) placements[static_cast<std::size_t>(*axes_.rows)] = Shard{0};
   if (axes_.columns) placements[static_cast<std::size_t>(*axes_.columns)] = Shard{1};
-  const DistributionOptions nesting{.nesting = weight_nesting(axes_, topology.grid().axes())};
-  applied_ = Distribution(topology, Shape{rows, columns}, std::move(placements), nesting);
+  DistributionOptions how{.nesting = weight_nesting(axes_, topology.grid().axes()), .block_extents = {}};
+  if (options_.reproducible && axes_.columns)
+    how.block_extents[*axes_.columns] = leaf_blocks(columns, topology.grid().extent(*axes_.columns));
+  applied_ = Distribution(topology, Shape{rows, columns}, std::move(placements), std::move(how));
   stored_ = axes_.data ? applied_.with(*axes_.data, storage) : applied_;
 }
 
@@ -128,17 +138,21 @@ Variable<T> DistributedEmbedding<T>::table() const {
 template <class T>
 template <class I>
 Variable<T> DistributedEmbedding<T>::operator()(const DistributedTensor<I>& ids) const {
+  using lookup::Moving;
   const functional::EmbeddingOptions how{.padding_idx = options_.padding_idx,
                                          .scale_grad_by_freq = options_.scale_grad_by_freq,
-                                         .sparse = options_.sparse};
-  lookup::require_fit(ids.distribution(), applied_);
+                                         .sparse = options_.sparse,
+                                         .reproducible = options_.reproducible};
+  (void)lookup::Route(ids.distribution(), applied_, Moving::nothing);  // refuses ids that lie otherwise
   const auto output = options_.output;
   if (axes_.rows && output.is_shard())
     ids.shape().appended(options_.embedding_dim).dimension(output.dim(), "output dimension");
   // Rows shrink where they are stored, before any copy of them moves.
-  if (options_.max_norm) functional::renormalize_rows(ids, weight_, *options_.max_norm, options_.norm_type);
-  const auto rows = moves_rows(ids.distribution()) ? functional::embedding_by_rows(ids, weight_, how)
-                                                   : functional::embedding(ids, table(), how);
+  if (options_.max_norm)
+    functional::renormalize_rows(ids, weight_, *options_.max_norm, options_.norm_type, options_.reproducible);
+  const auto rows = lookup::looked_up(moves_rows(ids.distribution())
+                                          ? lookup::Lookup<T, I>(ids, weight_, how, Moving::rows)
+                                          : lookup::Lookup<T, I>(ids, table(), how, Moving::nothing, stored_));
   return axes_.rows ? redistribute(rows, rows.distribution().with(*axes_.rows, output)) : rows;
 }
 
@@ -150,17 +164,20 @@ bool DistributedEmbedding<T>::moves_rows(const Distribution& ids) const {
   if (options_.exchange == Exchange::table || (data > 1 && !ids.placement(*axes_.data).is_shard())) return false;
   if (options_.exchange == Exchange::rows) return true;
 
-  // Elements on the wire, both ways, per column axis: a table of V rows or at most `distinct` rows per data rank; a
-  // number of a row counts as two elements.
+  // Elements that all ranks send, both ways, per column axis; a number of a row counts as two.
+  const bool copies = options_.storage.is_replicate();
+  const auto table_rows = static_cast<double>(options_.num_embeddings);
   const auto ids_per_rank = static_cast<double>(ids.shape().elements()) / data;
-  const auto distinct = std::min(ids_per_rank, static_cast<double>(options_.num_embeddings));
   const auto columns = static_cast<double>(options_.embedding_dim) / extent(axes_.columns);
-  const double by_table = 2.0 * (data - 1) * static_cast<double>(options_.num_embeddings) * columns +
-                          (options_.output.is_partial() ? 0
-                           : options_.output.is_shard() ? 1
-                                                        : 2) *
-                              (rows - 1.0) * data * ids_per_rank * columns;
-  const double by_rows = 2.0 * (data - 1) * distinct * (columns + 2) + (rows - 1.0) * data * distinct * columns;
+  const double distinct = distinct_ids(ids_per_rank, table_rows);
+  const double named = (data - 1) * distinct * (columns + 2);
+  const double whole = (data - 1) * table_rows * columns;
+  const double output = options_.output.is_partial() ? 0 : options_.output.is_shard() ? 1 : 2;
+  const double rows_back = copies ? data * named : named;
+  const double table_back = copies ? 2 * whole : whole;
+  const double by_rows = (copies ? 0 : named) + (rows - 1.0) * data * distinct * columns + rows_back;
+  const double by_table = (copies ? 0 : whole) + output * (rows - 1.0) * data * ids_per_rank * columns +
+                          (options_.sparse || options_.reproducible ? rows_back : table_back);
   return by_rows < by_table;
 }
 

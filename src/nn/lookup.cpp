@@ -1,10 +1,10 @@
 #include "nn/lookup.hpp"
 
-#include <exception>
-#include <unordered_map>
+#include <algorithm>
+#include <vector>
 
-#include <tartan/comm/agreement.hpp>
-#include <tartan/distributed/redistribution.hpp>
+#include <tartan/distributed/row_exchange.hpp>
+#include <tartan/distributed/row_hits.hpp>
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
@@ -12,139 +12,201 @@
 namespace tartan::lookup {
 namespace {
 
-template <class I>
-void require_in_range(const DistributedTensor<I>& ids, Index bound) {
-  const auto range = ids.local_range();
-  if (!range || (range->first >= 0 && range->second < bound)) return;
-  const auto local = ids.local().span();
-  Index flat = 0;
-  while (local[static_cast<std::size_t>(flat)] >= 0 && local[static_cast<std::size_t>(flat)] < bound) ++flat;
-  auto position = ids.local().shape().index(flat);
-  const auto box = ids.box();
-  for (int dim = 0; dim < box.dimensions(); ++dim) position[static_cast<std::size_t>(dim)] += box[dim].begin;
-  fail("id {} at position ({}) of the ids on rank {} is out of range: the table has {} rows, so ids are 0 to {}",
-       local[static_cast<std::size_t>(flat)], fmt::join(position, ", "), ids.topology().root().rank(), bound,
-       bound - 1);
+/// The part of the ascending `rows` in `block`.
+std::span<const Index> within(std::span<const Index> rows, Interval block) {
+  const auto first = std::ranges::lower_bound(rows, block.begin);
+  return {first, std::max(first, std::ranges::lower_bound(rows, block.end))};
 }
 
-template <class I>
-kernels::RowPlan plan(const DistributedTensor<I>& ids, const Block& block, Index padding) {
-  return kernels::plan_rows(cpu, ids.local().data(), ids.local().elements(), block.first_row, block.rows, padding);
+/// The rows that this rank's ids name, found once, and for each id which of them it is.
+struct Named {
+  std::vector<Index> rows;
+  Tensor<Index> which;
+
+  template <class I>
+  Named(const DistributedTensor<I>& ids, Index bound) : which(Shape{ids.local().elements()}) {
+    auto plan = kernels::plan_rows(cpu, ids.local().data(), ids.local().elements(), Index{0}, bound, Index{-1});
+    for (std::size_t u = 0; u < plan.rows.size(); ++u) {
+      for (Index k = plan.offsets[u]; k < plan.offsets[u + 1]; ++k)
+        which[plan.positions[static_cast<std::size_t>(k)]] = static_cast<Index>(u);
+    }
+    rows = std::move(plan.rows);
+  }
+};
+
+/// The named rows, one after the other, on every rank. Collective along the route's axes.
+template <class T>
+Tensor<T> fetch(const DistributedTensor<T>& weight, const Route& route, const std::vector<Index>& rows, Index most) {
+  const auto& topology = weight.topology();
+  // What the ranks of a pulled axis own together is what each of them holds where nothing is cut along it.
+  auto held = weight.distribution();
+  for (const int axis : route.pulled) held = held.with(axis, Replicate{});
+  const Block block(held);
+  auto wanted = within(rows, {block.first_row, block.first_row + block.rows});
+  Tensor<T> found;
+  if (route.pulled.empty()) {
+    found = Tensor<T>(Shape{static_cast<Index>(wanted.size()), block.columns});
+    kernels::gather_rows(cpu, matrix<const T>(weight.local(), block.rows, block.columns), block.first_row,
+                         wanted.data(), matrix<T>(found, static_cast<Index>(wanted.size()), block.columns));
+  } else {
+    found = pull_rows(weight, route.pulled[0], wanted, most);
+  }
+  for (const int axis : route.gathered) {
+    std::vector<Index> counts;
+    for (int coordinate = 0; topology.active() && coordinate < held.grid().extent(axis); ++coordinate) {
+      counts.push_back(
+          static_cast<Index>(within(rows, held.block(held.grid().moved(topology.rank(), axis, coordinate))[0]).size()));
+    }
+    found = gather_pieces(topology, axis, found, counts);
+    held = held.with(axis, Replicate{});
+  }
+  return found;
+}
+
+/// Each hit's contribution by itself, divided by its count where there are counts.
+template <class T>
+Tensor<T> one_by_one(const kernels::Contributions<T>& hits, Index count, const std::vector<Index>& counts) {
+  const Index columns = hits.rows.columns;
+  Tensor<T> result(Shape{count, columns});
+  for (Index i = 0; i < count; ++i) {
+    const T* from = hits.rows.row(hits.source != nullptr ? hits.source[i] : i);
+    T* to = result.data() + i * columns;
+    std::copy_n(from, columns, to);
+    if (hits.factors != nullptr) std::for_each_n(to, columns, [&](T& x) { x *= hits.factors[i]; });
+    if (counts.empty()) continue;
+    const T divisor = static_cast<T>(counts[static_cast<std::size_t>(i)]);
+    std::for_each_n(to, columns, [&](T& x) { x /= divisor; });
+  }
+  return result;
 }
 
 }  // namespace
 
-void require_fit(const Distribution& ids, const Distribution& weight) {
-  require(weight.shape().dimensions() == 2, "an embedding takes a weight of two dimensions, not {}", weight);
-  require(ids.topology() == weight.topology(), "an embedding takes ids and weight on one topology, not {} and {}", ids,
-          weight);
-  for (int axis = 0; axis < weight.grid().axes(); ++axis) {
-    const auto w = weight.placement(axis);
-    const auto i = ids.placement(axis);
-    const bool fits = (w.is_replicate() && (i.is_shard() || i.is_replicate())) || (w.is_shard() && i.is_replicate()) ||
-                      (w.is_partial() && i.is_replicate()) || (w.is_root() && i.is_root());
-    require(
-        fits,
-        "an embedding does not take ids placed as {} with a weight placed as {}: along axis {}, {} and {} do not meet",
-        ids, weight, axis, i, w);
+template <class T, class I>
+Lookup<T, I>::Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight, EmbeddingOptions options,
+                     Moving moving, const std::optional<Distribution>& stored)
+    : ids_(ids),
+      weight_(weight),
+      options_(std::move(options)),
+      padding_{-1},
+      route_(ids.distribution(), weight.distribution(), moving) {
+  padding_ = padding_row(options_.padding_idx, weight.shape()[0]);
+  auto placements = route_.terms.placements();
+  const auto wanted = stored.value_or(weight.distribution().gradient());
+  for (int axis = 0; axis < wanted.grid().axes(); ++axis) {
+    auto& placement = placements[static_cast<std::size_t>(axis)];
+    if (placement.is_partial()) placement = wanted.placement(axis);
   }
-}
-
-template <class I>
-void check_ids(const DistributedTensor<I>& ids, Index bound) {
-  if (ids.is_checked(bound)) return;
-  std::exception_ptr error;
-  try {
-    require_in_range(ids, bound);
-  } catch (...) {
-    error = std::current_exception();
-  }
-  const auto& d = ids.distribution();
-  for (int axis = 0; axis < d.grid().axes(); ++axis) {
-    const auto placement = d.placement(axis);
-    if (placement.is_replicate() || d.grid().extent(axis) == 1 || !ids.topology().active()) continue;
-    try {
-      agree(ids.topology().axis(axis), error);
-    } catch (const MpiError&) {
-      throw;
-    } catch (...) {
-      if (!error) error = std::current_exception();
-    }
-  }
-  if (error) std::rethrow_exception(error);
-  ids.set_checked(bound);
-}
-
-Index padding_row(const std::optional<Index>& padding_idx, Index rows) {
-  if (!padding_idx) return -1;
-  require(-rows <= *padding_idx && *padding_idx < rows, "padding_idx {} is out of range: the table has {} rows",
-          *padding_idx, rows);
-  return *padding_idx < 0 ? *padding_idx + rows : *padding_idx;
-}
-
-template <class I>
-DistributedTensor<I> gathered(const DistributedTensor<I>& ids) {
-  auto placements = ids.distribution().placements();
-  for (auto& placement : placements) {
-    if (placement.is_shard()) placement = Replicate{};
-  }
-  return redistribute(ids, ids.distribution().with(std::move(placements)));
+  home_ = wanted.with(std::move(placements));
+  check_ids(ids, weight.shape()[0]);
+  if (options_.max_norm)
+    functional::renormalize_rows(ids, weight_, *options_.max_norm, options_.norm_type, options_.reproducible);
 }
 
 template <class T, class I>
-void divide_by_frequencies(const DistributedTensor<I>& ids, DistributedTensor<T>& upstream) {
-  std::unordered_map<I, T> counts;
-  const auto batch = gathered(ids);
-  for (const I id : batch.local().span()) counts[id] += 1;
-  DistributedTensor<T> divided(upstream.distribution());
-  divided.modify([&](Tensor<T>& out) {
-    const Index columns = ids.local().elements() == 0 ? 0 : out.elements() / ids.local().elements();
-    for (Index i = 0; i < out.elements(); ++i) {
-      out[i] = upstream.local()[i] / counts.at(ids.local()[i / columns]);
-    }
+RowsAtHand<T, I> Lookup<T, I>::rows() const {
+  const auto& ids = ids_.get();
+  if (route_.moving == Moving::nothing) {
+    return {.rows = weight_.value().local(),
+            .first_row = Block(weight_.distribution()).first_row,
+            .padding = padding_,
+            .ids = ids.local(),
+            .renamed = {}};
+  }
+  const Named named(ids, weight_.shape()[0]);
+  const auto padding = std::ranges::find(named.rows, padding_);
+  return {.rows = fetch(weight_.value(), route_, named.rows, ids.shape().elements()),
+          .first_row = 0,
+          .padding = padding == named.rows.end() ? -1 : padding - named.rows.begin(),
+          .ids = ids.local(),
+          .renamed = named.which};
+}
+
+template <class T, class I>
+void Lookup<T, I>::contribute(const kernels::Contributions<T>& hits) const {
+  if (!options_.scale_grad_by_freq) return weight_.contribute(gradient(hits));
+  const auto divided = one_by_one(hits, ids().local().elements(), frequencies(ids()));
+  weight_.contribute(gradient({matrix<const T>(divided, divided.shape()[0], divided.shape()[1])}));
+}
+
+template <class T, class I>
+Gradient<T> Lookup<T, I>::gradient(const kernels::Contributions<T>& hits) const {
+  const Block block(route_.terms);
+  const auto& local = ids().local();
+  const auto plan = [&] {
+    return kernels::plan_rows(cpu, local.data(), local.elements(), block.first_row, block.rows, padding_);
+  };
+  if (!options_.sparse && !options_.reproducible && route_.moving == Moving::nothing) {
+    auto gradient = DistributedTensor<T>::zeros(route_.terms);
+    gradient.modify([&](Tensor<T>& out) {
+      kernels::accumulate_rows(cpu, plan(), hits, matrix<T>(out, block.rows, block.columns));
+    });
+    return gradient;
+  }
+  RowSparse<T> gradient;
+  if (options_.reproducible) {
+    gradient = folded_in_order(hits);
+  } else {
+    const auto named = plan();
+    const auto distinct = static_cast<Index>(named.rows.size());
+    gradient = {.distribution = route_.terms, .rows = named.rows, .values = Tensor<T>(Shape{distinct, block.columns})};
+    for (Index& row : gradient.rows) row += block.first_row;
+    kernels::fold_rows(cpu, named, hits, matrix<T>(gradient.values, distinct, block.columns));
+    gradient = redistribute(std::move(gradient), route_.gradient);
+  }
+  return options_.sparse ? Gradient<T>(std::move(gradient)) : Gradient<T>(gradient.dense());
+}
+
+template <class T, class I>
+RowSparse<T> Lookup<T, I>::folded_in_order(const kernels::Contributions<T>& hits) const {
+  const Block block(route_.terms);
+  const auto local = ids().local().span();
+  const auto where = positions(ids());
+  RowHits<T> mine{.distribution = route_.terms, .rows = {}, .positions = {}, .values = {}};
+  std::vector<Index> chosen;
+  for (std::size_t i = 0; i < local.size(); ++i) {
+    const auto row = static_cast<Index>(local[i]);
+    if (row == padding_ || row < block.first_row || row >= block.first_row + block.rows) continue;
+    mine.rows.push_back(row);
+    mine.positions.push_back(where[i]);
+    chosen.push_back(static_cast<Index>(i));
+  }
+  const auto count = static_cast<Index>(chosen.size());
+  std::vector<Index> source;
+  std::vector<T> factors;
+  for (const Index i : chosen) {
+    source.push_back(hits.source != nullptr ? hits.source[i] : i);
+    if (hits.factors != nullptr) factors.push_back(hits.factors[i]);
+  }
+  mine.values = one_by_one<T>(
+      {.rows = hits.rows, .source = source.data(), .factors = factors.empty() ? nullptr : factors.data()}, count, {});
+  return fold_hits(mine, home_, ids().shape().elements());
+}
+
+template <class T, class I>
+Variable<T> looked_up(const Lookup<T, I>& lookup) {
+  DistributedTensor<T> rows(lookup.result());
+  rows.modify([&](Tensor<T>& out) {
+    const Index count = lookup.ids().local().elements();
+    lookup.rows().read([&](auto table, Index first_row, const auto* ids) {
+      kernels::gather_rows(cpu, table, first_row, ids, matrix<T>(out, count, table.columns));
+    });
   });
-  upstream = std::move(divided);
+  auto result = Variable<T>::result(std::move(rows), records(lookup.weight()));
+  if (result.requires_gradient()) {
+    GradientTape::active()->record("an embedding", [lookup, result] {
+      const auto upstream = result.take_contributions();
+      if (!upstream) return;
+      const Index count = lookup.ids().local().elements();
+      lookup.contribute({matrix<const T>(upstream->local(), count, lookup.columns())});
+    });
+  }
+  return result;
 }
 
-template <class T, class I>
-RowSparse<T> sparse_gradient(const DistributedTensor<I>& ids, const DistributedTensor<T>& upstream,
-                             const Distribution& distribution, Index padding) {
-  const Block block(distribution);
-  const auto hits = plan(ids, block, padding);
-  const auto distinct = static_cast<Index>(hits.rows.size());
-  RowSparse<T> gradient{
-      .distribution = distribution, .rows = hits.rows, .values = Tensor<T>(Shape{distinct, block.columns})};
-  for (Index& row : gradient.rows) row += block.first_row;
-  kernels::fold_rows(cpu, hits, matrix<const T>(upstream.local(), ids.local().elements(), block.columns),
-                     matrix<T>(gradient.values, distinct, block.columns));
-  return gradient;
-}
-
-template <class T, class I>
-DistributedTensor<T> dense_gradient(const DistributedTensor<I>& ids, const DistributedTensor<T>& upstream,
-                                    const Distribution& distribution, Index padding) {
-  const Block block(distribution);
-  auto gradient = DistributedTensor<T>::zeros(distribution);
-  gradient.modify([&](Tensor<T>& out) {
-    kernels::accumulate_rows(cpu, plan(ids, block, padding),
-                             matrix<const T>(upstream.local(), ids.local().elements(), block.columns),
-                             matrix<T>(out, block.rows, block.columns));
-  });
-  return gradient;
-}
-
-#define INSTANTIATE_IDS(I)                                     \
-  template void check_ids(const DistributedTensor<I>&, Index); \
-  template DistributedTensor<I> gathered(const DistributedTensor<I>&);
-TARTAN_FOR_EACH_ID_TYPE(INSTANTIATE_IDS)
-#undef INSTANTIATE_IDS
-
-#define INSTANTIATE(T, I)                                                                                              \
-  template void divide_by_frequencies(const DistributedTensor<I>&, DistributedTensor<T>&);                             \
-  template RowSparse<T> sparse_gradient(const DistributedTensor<I>&, const DistributedTensor<T>&, const Distribution&, \
-                                        Index);                                                                        \
-  template DistributedTensor<T> dense_gradient(const DistributedTensor<I>&, const DistributedTensor<T>&,               \
-                                               const Distribution&, Index);
+#define INSTANTIATE(T, I)                                              \
+  template class Lookup<T, I>;                                         \
+  template Variable<T> looked_up(const Lookup<T, I>&);
 TARTAN_FOR_EACH_LOOKUP(INSTANTIATE)
 #undef INSTANTIATE
 

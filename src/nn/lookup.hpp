@@ -3,12 +3,14 @@
 #include <optional>
 #include <utility>
 
-#include <tartan/autograd/variable.hpp>
+#include <tartan/autograd/tape.hpp>
 #include <tartan/nn/functional.hpp>
 
 #include "kernels/rows.hpp"
+#include "nn/ids.hpp"
+#include "nn/route.hpp"
 
-/// What lookups in tables share, whatever moves for them.
+/// What all lookups in tables share, whatever moves for them and whatever becomes of the rows.
 namespace tartan::lookup {
 
 inline constexpr kernels::Cpu cpu;
@@ -32,34 +34,63 @@ struct Block {
   }
 };
 
-/// Throws Error unless functional::embedding takes ids and a weight that lie so.
-void require_fit(const Distribution& ids, const Distribution& weight);
-
-/// Throws Error on every rank where an id is outside [0, bound), naming id, position and rank: agreed once per ids
-/// tensor, along the axes that shard it; replicated ids are judged alike by every rank that has them.
-template <class I>
-void check_ids(const DistributedTensor<I>& ids, Index bound);
-
-/// The row that padding_idx means, or -1; throws Error where the table does not have it.
-Index padding_row(const std::optional<Index>& padding_idx, Index rows);
-
-/// Collective along the axes that shard the ids: the whole batch.
-template <class I>
-DistributedTensor<I> gathered(const DistributedTensor<I>& ids);
-
-/// Collective along the axes that shard the ids: divides each row of `upstream` by how often its id occurs in the whole
-/// batch.
+/// The rows that this rank's ids name, as far as it gives them, and the ids as numbers of these rows.
 template <class T, class I>
-void divide_by_frequencies(const DistributedTensor<I>& ids, DistributedTensor<T>& upstream);
+struct RowsAtHand {
+  Tensor<T> rows;
+  Index first_row = 0;  ///< of `rows`; ids of rows before and behind give nothing here
+  Index padding = -1;   ///< the id that is padding
+  Tensor<I> ids;
+  std::optional<Tensor<Index>> renamed;  ///< in place of `ids`
 
-/// The rows of `upstream` summed into the rows of the weight that the ids hit: the part of the gradient, placed as
-/// `distribution`, that this rank's ids give.
+  /// read(table, first_row, ids) with what kernels take.
+  template <class Read>
+  void read(Read&& read) const {
+    const bool none = rows.shape().dimensions() < 2;
+    const kernels::Matrix<const T> table = matrix<const T>(rows, none ? 0 : rows.shape()[0], none ? 0 : rows.shape()[1]);
+    renamed ? read(table, first_row, renamed->data()) : read(table, first_row, ids.data());
+  }
+};
+
+/// The lookup of a batch of ids in a table: which rows they name, and the way of what they contribute to the table's
+/// gradient. What is done with the rows in between is the caller's.
 template <class T, class I>
-RowSparse<T> sparse_gradient(const DistributedTensor<I>& ids, const DistributedTensor<T>& upstream,
-                             const Distribution& distribution, Index padding);
-/// The same, dense.
+class Lookup {
+ public:
+  /// Throws Error, the same on every rank, where ids and weight do not meet, or an id or option is out of range.
+  /// Collective where options.max_norm scales rows, and to agree on ids that are not known to be in range. `stored`:
+  /// where a weight that was moved for the lookup is kept, if it was.
+  Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight, EmbeddingOptions options, Moving moving,
+         const std::optional<Distribution>& stored = {});
+
+  /// Of the looked-up rows, (ids..., D).
+  const Distribution& result() const noexcept { return route_.result; }
+  const DistributedTensor<I>& ids() const { return ids_.get(); }
+  const Variable<T>& weight() const noexcept { return weight_; }
+  /// Of this rank's part of the looked-up rows.
+  Index columns() const { return Block(route_.terms).columns; }
+
+  /// Collective where rows move.
+  RowsAtHand<T, I> rows() const;
+  /// In a backward pass: adds to the weight's gradient what the ids contribute, one hit for each of this rank's ids;
+  /// those that are padding, or whose row another rank owns, are none. Collective where rows move, with
+  /// scale_grad_by_freq and with reproducible.
+  void contribute(const kernels::Contributions<T>& hits) const;
+
+ private:
+  Gradient<T> gradient(const kernels::Contributions<T>& hits) const;
+  RowSparse<T> folded_in_order(const kernels::Contributions<T>& hits) const;
+
+  Saved<I> ids_;
+  Variable<T> weight_;
+  EmbeddingOptions options_;
+  Index padding_;
+  Route route_;
+  Distribution home_;  ///< of the gradient where contributions travel unsummed
+};
+
+/// The rows as they are: functional::embedding and embedding_by_rows.
 template <class T, class I>
-DistributedTensor<T> dense_gradient(const DistributedTensor<I>& ids, const DistributedTensor<T>& upstream,
-                                    const Distribution& distribution, Index padding);
+Variable<T> looked_up(const Lookup<T, I>& lookup);
 
 }  // namespace tartan::lookup

@@ -4,6 +4,7 @@
 #include <span>
 
 #include <tartan/distributed/combine.hpp>
+#include <tartan/distributed/leaves.hpp>
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
@@ -143,6 +144,7 @@ RowwiseAdagrad<T>::RowwiseAdagrad(std::vector<Variable<T>> parameters, AdagradOp
   for (const auto& parameter : this->parameters()) {
     require(parameter.shape().dimensions() == 2, "row-wise Adagrad takes tables of two dimensions, and '{}' is {}",
             parameter.name(), parameter.shape());
+    if (options_.reproducible) require_leaves(parameter.distribution(), 1);
     sums_.emplace_back(static_cast<std::size_t>(parameter.value().box()[0].extent()),
                        static_cast<T>(options_.initial_accumulator));
   }
@@ -152,9 +154,17 @@ template <class T>
 void RowwiseAdagrad<T>::update(std::size_t i) {
   auto parameter = this->parameters()[i];
   const GradientRows<T> rows(parameter, GradientRows<T>::Dense::by_rows);
-  std::vector<double> squares(static_cast<std::size_t>(rows.gradient().rows));
-  kernels::row_squares(cpu, rows.gradient(), squares.data());
-  combine_along(parameter.topology(), parameter.distribution().axes_of(1), std::span(squares));
+  const Index count = rows.gradient().rows;
+  std::vector<double> squares(static_cast<std::size_t>(count));
+  if (options_.reproducible) {
+    const Index leaves = (rows.gradient().columns + leaf_columns - 1) / leaf_columns;
+    std::vector<double> sums(static_cast<std::size_t>(count * leaves));
+    kernels::leaf_squares(cpu, rows.gradient(), sums.data());
+    squares = sum_leaves(parameter.distribution(), 1, std::span<const double>(sums), count);
+  } else {
+    kernels::row_squares(cpu, rows.gradient(), squares.data());
+    combine_along(parameter.topology(), parameter.distribution().axes_of(1), std::span(squares));
+  }
 
   const auto columns = static_cast<double>(parameter.shape()[1]);
   std::vector<T> rates(squares.size());

@@ -75,12 +75,19 @@ double norm(const Variable<T>& x) {
   return norm(x.value());
 }
 
+struct DotOptions {
+  /// Products are added by leaves of 32 columns (tartan/distributed/leaves.hpp), whose sums are all-gathered along the
+  /// axis that shards the last dimension: the result is Replicate there, and its bits do not depend on the split.
+  bool reproducible = false;
+};
+
 /// Inner products over the last dimension: a (…, D) and b (…, D) give (…); a (…, D) and b (…, K, D) give (…, K), each
 /// row of `a` against its own K rows of `b`. Along each axis a and b are placed alike (a dimension of a's is the same
 /// of b's, the last is the last), or one is Partial and the other Replicate. The result is Partial along axes that
-/// shard the last dimension or where an operand is Partial, otherwise placed as they are.
+/// shard the last dimension or where an operand is Partial, otherwise placed as they are. Does not communicate unless
+/// reproducible, which takes one all-gather and throws Error where blocks of columns cut leaves.
 template <class T>
-Variable<T> dot(const Variable<T>& a, const Variable<T>& b);
+Variable<T> dot(const Variable<T>& a, const Variable<T>& b, DotOptions options = {});
 
 /// How a loss over many elements becomes one number.
 enum class LossReduction { mean, sum };

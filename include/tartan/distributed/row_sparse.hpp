@@ -22,4 +22,14 @@ struct RowSparse {
 template <class T>
 RowSparse<T> add(const RowSparse<T>& a, const RowSparse<T>& b);
 
+/// Whether redistribute() takes a row-sparse tensor from one distribution to the other: they lie on one topology and
+/// split the columns alike.
+bool moves_by_rows(const Distribution& from, const Distribution& to);
+
+/// Collective over the axes whose placement changes, except where each rank has what it needs (into Partial, from
+/// Replicate). The same tensor placed otherwise, without becoming dense: bytes in proportion to the rows that are named.
+/// Terms are folded in the order of ranks. Throws Error, the same on every rank, where moves_by_rows() is false.
+template <class T>
+RowSparse<T> redistribute(RowSparse<T> x, const Distribution& to);
+
 }  // namespace tartan

@@ -17,6 +17,10 @@ struct EmbeddingOptions {
   bool scale_grad_by_freq = false;
   /// The gradient is row-sparse: the distinct ids of the batch and their rows.
   bool sparse = false;
+  /// The bits of the gradient, and of max_norm's norms, do not depend on the grid: contributions travel unsummed to the
+  /// owners of their rows and are added in the order of the global ids; norms are added by leaves of 32 columns, which
+  /// no block of columns may cut (see leaf_blocks).
+  bool reproducible = false;
 };
 
 /// out[i..., :] = weight[ids[i...], :] for ids (...) and weight (V, D); the result has the shape of the ids with D
@@ -60,9 +64,11 @@ Variable<T> embedding_by_rows(const DistributedTensor<I>& ids, const Variable<T>
 /// Collective. Every row of `weight` (V, D) that occurs in `ids`, once per distinct id of the global batch: with
 /// n = (Σ |w|^p)^(1/p) over the whole row, the largest |w| for infinite p, a row with n > max_norm becomes
 /// row · (max_norm / (n + 1e-7)); other rows stay. In place, and not differentiated. The ids are gathered along the
-/// axes that shard them, and the norms all-reduced along the axes that shard the columns. Throws Error on every rank,
-/// before anything changes, where an id is out of range, max_norm or p is not positive, or the weight is Partial.
+/// axes that shard them, and the norms all-reduced along the axes that shard the columns; where `reproducible`, the
+/// sums of their leaves are all-gathered instead. Throws Error on every rank, before anything changes, where an id is
+/// out of range, max_norm or p is not positive, or the weight is Partial.
 template <class T, class I>
-void renormalize_rows(const DistributedTensor<I>& ids, Variable<T> weight, double max_norm, double norm_type = 2);
+void renormalize_rows(const DistributedTensor<I>& ids, Variable<T> weight, double max_norm, double norm_type = 2,
+                      bool reproducible = false);
 
 }  // namespace tartan::functional

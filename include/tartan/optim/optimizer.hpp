@@ -76,6 +76,9 @@ struct AdagradOptions {
   double learning_rate = 0.01;
   double epsilon = 1e-10;  ///< at least 0, added to the root
   double initial_accumulator = 0;
+  /// Of RowwiseAdagrad: the squares of a row are added by leaves of 32 columns (tartan/distributed/leaves.hpp), so that
+  /// the bits do not depend on how the columns are split.
+  bool reproducible = false;
 };
 
 /// sum += gradient²; weight -= learning_rate · gradient / (sqrt(sum) + epsilon), element by element.
@@ -97,11 +100,13 @@ class Adagrad : public Optimizer<T> {
 
 /// Adagrad with one sum per row of a (V, D) table, FBGEMM's exact row-wise rule: sum += mean of gradient² over the
 /// whole row; weight -= learning_rate · gradient / (sqrt(sum) + epsilon). Its state is D times smaller than Adagrad's.
-/// A step is collective: one all-reduce of a number per changed row along the axes that split the columns.
+/// A step is collective: one all-reduce of a number per changed row along the axes that split the columns, or, where
+/// reproducible, one all-gather of a number per changed row and leaf.
 template <class T>
 class RowwiseAdagrad : public Optimizer<T> {
  public:
-  /// Throws Error on an option that is negative or no number, and where a parameter is not 2-d.
+  /// Throws Error on an option that is negative or no number, where a parameter is not 2-d, and with `reproducible`
+  /// where blocks of columns cut leaves.
   explicit RowwiseAdagrad(std::vector<Variable<T>> parameters, AdagradOptions options = {});
 
  private:

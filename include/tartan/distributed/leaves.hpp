@@ -1,0 +1,30 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include <tartan/partition/cartesian_topology.hpp>
+#include <tartan/partition/distribution.hpp>
+
+namespace tartan {
+
+/// Sums over columns that may be split between ranks, with bits that do not depend on the split: the columns 32k to
+/// 32k + 31 are leaf k; a leaf is summed by halving (16, 8, 4, 2, 1; absent columns count as -0.0), and the sums of the
+/// leaves are left-folded in groups of 32, repeatedly, until one remains. No block of columns may cut a leaf.
+inline constexpr Index leaf_columns = 32;
+
+/// The extents of the blocks of `columns` columns on `parts` ranks when leaves are split in a balanced way: for
+/// DistributionOptions::block_extents. Surplus ranks have none.
+std::vector<Index> leaf_blocks(Index columns, Index parts);
+
+/// Throws Error, the same on every rank, where the blocks of dimension `dim` cut leaves, or more than one axis splits
+/// it.
+void require_leaves(const Distribution& distribution, int dim);
+
+/// Collective over the axis that splits dimension `dim`, which require_leaves() must accept. `leaves` has the sums of
+/// the leaves of this rank's block, row-major (n, leaves); the result is the n sums over all leaves. The ranks along
+/// the axis have the same n. Nothing on inactive ranks.
+template <class T>
+std::vector<T> sum_leaves(const Distribution& distribution, int dim, std::span<const T> leaves, Index n);
+
+}  // namespace tartan

@@ -1,0 +1,106 @@
+#include "nn/ids.hpp"
+
+#include <exception>
+#include <unordered_map>
+
+#include <tartan/comm/agreement.hpp>
+#include <tartan/distributed/redistribution.hpp>
+
+#include "base/element_types.hpp"
+#include "base/fail.hpp"
+
+namespace tartan::lookup {
+namespace {
+
+template <class I>
+void require_in_range(const DistributedTensor<I>& ids, Index bound) {
+  const auto range = ids.local_range();
+  if (!range || (range->first >= 0 && range->second < bound)) return;
+  const auto local = ids.local().span();
+  Index flat = 0;
+  while (local[static_cast<std::size_t>(flat)] >= 0 && local[static_cast<std::size_t>(flat)] < bound) ++flat;
+  auto position = ids.local().shape().index(flat);
+  const auto box = ids.box();
+  for (int dim = 0; dim < box.dimensions(); ++dim) position[static_cast<std::size_t>(dim)] += box[dim].begin;
+  fail("id {} at position ({}) of the ids on rank {} is out of range: the table has {} rows, so ids are 0 to {}",
+       local[static_cast<std::size_t>(flat)], fmt::join(position, ", "), ids.topology().root().rank(), bound,
+       bound - 1);
+}
+
+}  // namespace
+
+template <class I>
+void check_ids(const DistributedTensor<I>& ids, Index bound) {
+  if (ids.is_checked(bound)) return;
+  std::exception_ptr error;
+  try {
+    require_in_range(ids, bound);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  const auto& d = ids.distribution();
+  for (int axis = 0; axis < d.grid().axes(); ++axis) {
+    const auto placement = d.placement(axis);
+    if (placement.is_replicate() || d.grid().extent(axis) == 1 || !ids.topology().active()) continue;
+    try {
+      agree(ids.topology().axis(axis), error);
+    } catch (const MpiError&) {
+      throw;
+    } catch (...) {
+      if (!error) error = std::current_exception();
+    }
+  }
+  if (error) std::rethrow_exception(error);
+  ids.set_checked(bound);
+}
+
+Index padding_row(const std::optional<Index>& padding_idx, Index rows) {
+  if (!padding_idx) return -1;
+  require(-rows <= *padding_idx && *padding_idx < rows, "padding_idx {} is out of range: the table has {} rows",
+          *padding_idx, rows);
+  return *padding_idx < 0 ? *padding_idx + rows : *padding_idx;
+}
+
+template <class I>
+DistributedTensor<I> gathered(const DistributedTensor<I>& ids) {
+  auto placements = ids.distribution().placements();
+  for (auto& placement : placements) {
+    if (placement.is_shard()) placement = Replicate{};
+  }
+  return redistribute(ids, ids.distribution().with(std::move(placements)));
+}
+
+template <class I>
+std::vector<Index> frequencies(const DistributedTensor<I>& ids) {
+  std::unordered_map<I, Index> counts;
+  const auto batch = gathered(ids);
+  for (const I id : batch.local().span()) ++counts[id];
+  std::vector<Index> result;
+  for (const I id : ids.local().span()) result.push_back(counts.at(id));
+  return result;
+}
+
+template <class I>
+std::vector<Index> positions(const DistributedTensor<I>& ids) {
+  const auto& shape = ids.local().shape();
+  const auto box = ids.box();
+  const Index run = box.dimensions() == 0 ? 1 : shape[box.dimensions() - 1];  // ids that follow each other everywhere
+  std::vector<Index> result;
+  for (Index flat = 0; flat < shape.elements(); flat += run) {
+    auto index = box.dimensions() == 0 ? std::vector<Index>{} : shape.index(flat);
+    for (int dim = 0; dim < box.dimensions(); ++dim) index[static_cast<std::size_t>(dim)] += box[dim].begin;
+    const Index first = ids.shape().flat(index);
+    for (Index i = 0; i < run; ++i) result.push_back(first + i);
+  }
+  return result;
+}
+
+#define INSTANTIATE(I)                                                    \
+  template void check_ids(const DistributedTensor<I>&, Index);            \
+  template DistributedTensor<I> gathered(const DistributedTensor<I>&);    \
+  template std::vector<Index> frequencies(const DistributedTensor<I>&);   \
+  template std::vector<Index> positions(const DistributedTensor<I>&);
+TARTAN_FOR_EACH_ID_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace tartan::lookup

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include <tartan/distributed/distributed_tensor.hpp>
+
+/// Ids tensors: what every lookup asks of them.
+namespace tartan::lookup {
+
+/// Throws Error on every rank where an id is outside [0, bound), naming id, position and rank: agreed once per ids
+/// tensor, along the axes that shard it; replicated ids are judged alike by every rank that has them.
+template <class I>
+void check_ids(const DistributedTensor<I>& ids, Index bound);
+
+/// The row that padding_idx means, or -1; throws Error where the table does not have it.
+Index padding_row(const std::optional<Index>& padding_idx, Index rows);
+
+/// Collective along the axes that shard the ids: the whole batch.
+template <class I>
+DistributedTensor<I> gathered(const DistributedTensor<I>& ids);
+
+/// Collective along the axes that shard the ids: how often each of this rank's ids occurs in the whole batch.
+template <class I>
+std::vector<Index> frequencies(const DistributedTensor<I>& ids);
+
+/// Where each of this rank's ids stands in the whole batch, in row-major order.
+template <class I>
+std::vector<Index> positions(const DistributedTensor<I>& ids);
+
+}  // namespace tartan::lookup
