@@ -51,9 +51,8 @@ struct Owning {
 template <class T>
 std::vector<T> arranged(const T* values, const std::vector<Index>& order, Index columns) {
   std::vector<T> result(order.size() * static_cast<std::size_t>(columns));
-  kernels::gather_rows(cpu,
-                       kernels::Matrix<const T>{values, static_cast<Index>(order.size()), columns, columns}, Index{0},
-                       order.data(),
+  kernels::gather_rows(cpu, kernels::Matrix<const T>{values, static_cast<Index>(order.size()), columns, columns},
+                       Index{0}, order.data(),
                        kernels::Matrix<T>{result.data(), static_cast<Index>(order.size()), columns, columns});
   return result;
 }
@@ -81,7 +80,8 @@ struct Travelling {
     std::ranges::stable_sort(order, {}, [&](Index i) { return owner[static_cast<std::size_t>(i)]; });
     const auto received = owners.answered(sent);
     names = owners.exchange(std::span<const Index>(arranged(names.data(), order, 2)), sent, received, 2, most);
-    values = owners.exchange(std::span<const T>(arranged(values.data(), order, columns)), sent, received, columns, most);
+    values =
+        owners.exchange(std::span<const T>(arranged(values.data(), order, columns)), sent, received, columns, most);
   }
 
   RowSparse<T> folded(const Distribution& distribution) const {
@@ -94,11 +94,10 @@ struct Travelling {
     const auto block = distribution.box(distribution.topology().rank())[0];
     const auto plan = kernels::plan_rows(cpu, rows.data(), count(), block.begin, block.extent(), Index{-1});
     const auto distinct = static_cast<Index>(plan.rows.size());
-    RowSparse<T> result{
-        .distribution = distribution, .rows = plan.rows, .values = Tensor<T>(Shape{distinct, columns})};
+    RowSparse<T> result{.distribution = distribution, .rows = plan.rows, .values = Tensor<T>(Shape{distinct, columns})};
     for (Index& row : result.rows) row += block.begin;
     const kernels::Matrix<const T> contributions{values.data(), count(), columns, columns};
-    kernels::fold_rows(cpu, plan, kernels::Contributions<T>{.rows = contributions, .source = order.data()},
+    kernels::fold_rows(cpu, plan, kernels::Contributions<T>(contributions, order.data()),
                        kernels::Matrix<T>{result.values.data(), distinct, columns, columns});
     return result;
   }

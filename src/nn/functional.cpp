@@ -16,8 +16,8 @@ Variable<T> embedding_by_rows(const DistributedTensor<I>& ids, const Variable<T>
   return lookup::looked_up(lookup::Lookup<T, I>(ids, weight, options, lookup::Moving::rows));
 }
 
-#define INSTANTIATE(T, I)                                                                                            \
-  template Variable<T> embedding(const DistributedTensor<I>&, const Variable<T>&, const EmbeddingOptions&);          \
+#define INSTANTIATE(T, I)                                                                                   \
+  template Variable<T> embedding(const DistributedTensor<I>&, const Variable<T>&, const EmbeddingOptions&); \
   template Variable<T> embedding_by_rows(const DistributedTensor<I>&, const Variable<T>&, const EmbeddingOptions&);
 TARTAN_FOR_EACH_LOOKUP(INSTANTIATE)
 #undef INSTANTIATE

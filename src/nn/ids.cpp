@@ -95,10 +95,10 @@ std::vector<Index> positions(const DistributedTensor<I>& ids) {
   return result;
 }
 
-#define INSTANTIATE(I)                                                    \
-  template void check_ids(const DistributedTensor<I>&, Index);            \
-  template DistributedTensor<I> gathered(const DistributedTensor<I>&);    \
-  template std::vector<Index> frequencies(const DistributedTensor<I>&);   \
+#define INSTANTIATE(I)                                                  \
+  template void check_ids(const DistributedTensor<I>&, Index);          \
+  template DistributedTensor<I> gathered(const DistributedTensor<I>&);  \
+  template std::vector<Index> frequencies(const DistributedTensor<I>&); \
   template std::vector<Index> positions(const DistributedTensor<I>&);
 TARTAN_FOR_EACH_ID_TYPE(INSTANTIATE)
 #undef INSTANTIATE

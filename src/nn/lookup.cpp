@@ -83,7 +83,7 @@ Tensor<T> one_by_one(const kernels::Contributions<T>& hits, Index count, const s
 }  // namespace
 
 template <class T, class I>
-Lookup<T, I>::Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight, EmbeddingOptions options,
+Lookup<T, I>::Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight, functional::EmbeddingOptions options,
                      Moving moving, const std::optional<Distribution>& stored)
     : ids_(ids),
       weight_(weight),
@@ -178,8 +178,7 @@ RowSparse<T> Lookup<T, I>::folded_in_order(const kernels::Contributions<T>& hits
     source.push_back(hits.source != nullptr ? hits.source[i] : i);
     if (hits.factors != nullptr) factors.push_back(hits.factors[i]);
   }
-  mine.values = one_by_one<T>(
-      {.rows = hits.rows, .source = source.data(), .factors = factors.empty() ? nullptr : factors.data()}, count, {});
+  mine.values = one_by_one<T>({hits.rows, source.data(), factors.empty() ? nullptr : factors.data()}, count, {});
   return fold_hits(mine, home_, ids().shape().elements());
 }
 
@@ -204,8 +203,8 @@ Variable<T> looked_up(const Lookup<T, I>& lookup) {
   return result;
 }
 
-#define INSTANTIATE(T, I)                                              \
-  template class Lookup<T, I>;                                         \
+#define INSTANTIATE(T, I)      \
+  template class Lookup<T, I>; \
   template Variable<T> looked_up(const Lookup<T, I>&);
 TARTAN_FOR_EACH_LOOKUP(INSTANTIATE)
 #undef INSTANTIATE

@@ -47,7 +47,8 @@ struct RowsAtHand {
   template <class Read>
   void read(Read&& read) const {
     const bool none = rows.shape().dimensions() < 2;
-    const kernels::Matrix<const T> table = matrix<const T>(rows, none ? 0 : rows.shape()[0], none ? 0 : rows.shape()[1]);
+    const kernels::Matrix<const T> table =
+        matrix<const T>(rows, none ? 0 : rows.shape()[0], none ? 0 : rows.shape()[1]);
     renamed ? read(table, first_row, renamed->data()) : read(table, first_row, ids.data());
   }
 };
@@ -60,8 +61,8 @@ class Lookup {
   /// Throws Error, the same on every rank, where ids and weight do not meet, or an id or option is out of range.
   /// Collective where options.max_norm scales rows, and to agree on ids that are not known to be in range. `stored`:
   /// where a weight that was moved for the lookup is kept, if it was.
-  Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight, EmbeddingOptions options, Moving moving,
-         const std::optional<Distribution>& stored = {});
+  Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight, functional::EmbeddingOptions options,
+         Moving moving, const std::optional<Distribution>& stored = {});
 
   /// Of the looked-up rows, (ids..., D).
   const Distribution& result() const noexcept { return route_.result; }
@@ -83,7 +84,7 @@ class Lookup {
 
   Saved<I> ids_;
   Variable<T> weight_;
-  EmbeddingOptions options_;
+  functional::EmbeddingOptions options_;
   Index padding_;
   Route route_;
   Distribution home_;  ///< of the gradient where contributions travel unsummed

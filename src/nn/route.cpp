@@ -41,8 +41,7 @@ Route::Route(const Distribution& ids, const Distribution& weight, Moving how) : 
     if (w.is_partial()) partial[a] = Replicate{};
   }
   if (weight.axes_of(1).size() > 1) options.nesting = weight.nesting();
-  result =
-      Distribution(ids.topology(), ids.shape().appended(weight.shape()[1]), std::move(placed), std::move(options));
+  result = Distribution(ids.topology(), ids.shape().appended(weight.shape()[1]), std::move(placed), std::move(options));
   terms = weight.with(std::move(partial), weight.options());
   gradient = moving == Moving::rows ? weight : terms;
   if (moving == Moving::nothing) return;
@@ -56,8 +55,8 @@ Route::Route(const Distribution& ids, const Distribution& weight, Moving how) : 
   for (const int axis : weight.axes_of(0)) {
     if (ids.placement(axis).is_replicate()) gathered.insert(gathered.begin(), axis);
   }
-  require(pulled.size() <= 1, "an embedding by rows asks for rows along one axis at most, not along each that splits {}",
-          weight);
+  require(pulled.size() <= 1,
+          "an embedding by rows asks for rows along one axis at most, not along each that splits {}", weight);
   require(pulled.empty() || !weight.placement(pulled[0]).is_shard() || weight.axes_of(0).back() == pulled[0],
           "an embedding by rows needs the axis that splits both ids and rows to nest innermost in {}", weight);
 }

@@ -38,7 +38,8 @@ void renormalize_rows(const DistributedTensor<I>& ids, Variable<T> weight, doubl
   const auto axes = weight.distribution().axes_of(1);
   if (!leaves) kernels::row_power_sums(cpu, table, plan.rows.data(), distinct, norm_type, norms.data());
   if (leaves) {
-    std::vector<double> sums(norms.size() * static_cast<std::size_t>((block.columns + leaf_columns - 1) / leaf_columns));
+    std::vector<double> sums(norms.size() *
+                             static_cast<std::size_t>((block.columns + leaf_columns - 1) / leaf_columns));
     kernels::leaf_power_sums(cpu, table, plan.rows.data(), distinct, norm_type, sums.data());
     norms = sum_leaves(weight.distribution(), 1, std::span<const double>(sums), distinct);
   } else if (largest) {
@@ -54,12 +55,13 @@ void renormalize_rows(const DistributedTensor<I>& ids, Variable<T> weight, doubl
     if (!largest) n = std::pow(n, 1 / norm_type);
     n = n > max_norm ? max_norm / (n + 1e-7) : 1;
   }
-  weight.modify([&](Tensor<T>& table) {
-    kernels::scale_rows(cpu, plan.rows.data(), distinct, norms.data(), matrix<T>(table, block.rows, block.columns));
+  weight.modify([&](Tensor<T>& out) {
+    kernels::scale_rows(cpu, plan.rows.data(), distinct, norms.data(), matrix<T>(out, block.rows, block.columns));
   });
 }
 
-#define INSTANTIATE(T, I) template void renormalize_rows(const DistributedTensor<I>&, Variable<T>, double, double, bool);
+#define INSTANTIATE(T, I) \
+  template void renormalize_rows(const DistributedTensor<I>&, Variable<T>, double, double, bool);
 TARTAN_FOR_EACH_LOOKUP(INSTANTIATE)
 #undef INSTANTIATE
 

@@ -55,10 +55,8 @@ void check_call(const DistributedEmbedding<T>& layer, const Distribution& ids_pl
   CHECK(weight.dense_gradient().distribution() == stored);
   CHECK(matches(weight.dense_gradient(), gradient, !split));
 
-  const bool moves = layer.axes().data && ids_placed.grid().extent(*layer.axes().data) > 1 &&
-                     !(stored.placement(*layer.axes().data).is_replicate() && !split);
   const auto* sparse = std::get_if<RowSparse<T>>(&weight.gradient());
-  CHECK((sparse != nullptr) == (options.sparse && !moves));
+  CHECK((sparse != nullptr) == options.sparse);
   if (sparse != nullptr) {
     const auto rows = weight.value().box()[0];
     std::vector<Index> mine;
@@ -263,7 +261,7 @@ TEST_CASE("several pending outputs, two tables in one backward, and one table tw
       }
       CHECK(matches(a.weight().dense_gradient(), expected, grid[0] == 1));
       CHECK(matches(b.weight().dense_gradient(), TableGradient<double>(ids_b, upstream, 13, 5), grid[0] == 1));
-      CHECK(std::holds_alternative<RowSparse<double>>(a.weight().gradient()) == (sparse && grid[0] == 1));
+      CHECK(std::holds_alternative<RowSparse<double>>(a.weight().gradient()) == sparse);
       if (const auto* rows = std::get_if<RowSparse<double>>(&a.weight().gradient())) {
         CHECK(std::ranges::adjacent_find(rows->rows, std::ranges::greater_equal{}) == rows->rows.end());
       }

@@ -117,6 +117,20 @@ TEST_CASE("a lookup by rows sends the distinct rows of each rank once, both ways
         CHECK(forward.bytes == expected.forward.bytes);
         CHECK(backward.calls == expected.backward.calls);
         CHECK(backward.bytes == expected.backward.bytes);
+
+        // A row-sparse gradient goes the same way where tables move for the lookup.
+        if (!sparse) continue;
+        const DistributedEmbedding<float> by_table(topology, {.num_embeddings = 13,
+                                                              .embedding_dim = 9,
+                                                              .sparse = true,
+                                                              .storage = storage,
+                                                              .output = Partial{},
+                                                              .exchange = Exchange::table});
+        GradientTape second;
+        loss = loss_of(by_table(placed), upstream);
+        const auto after_table = traffic_of([&] { second.backward(loss); });
+        CHECK(after_table.calls == expected.backward.calls);
+        CHECK(after_table.bytes == expected.backward.bytes);
       }
     }
   }

@@ -117,7 +117,9 @@ TEST_CASE("an embedding sends what the budget says, on every grid, from every st
     for (const auto& storage : storages()) {
       for (const auto& output : outputs(1)) {
         for (const bool sharded : {true, false}) {
+          // A row-sparse gradient is reduced row by row: see embedding_by_rows.cpp for what that sends.
           for (const bool sparse : {true, false}) {
+            if (sparse && grid[0] > 1 && sharded) continue;
             const DistributedEmbedding<float> layer(topology, {.num_embeddings = V,
                                                                .embedding_dim = D,
                                                                .sparse = sparse,

@@ -155,15 +155,16 @@ void check_sparse(const Make& make, const Plain& plain) {
         const auto placed = placed_ids<Index>(layer->input_distribution({std::ssize(ids)}), ids);
         tape.backward(loss_of((*layer)(placed), upstream));
       }
-      // Along a data axis of several ranks a gradient is reduced, and dense.
-      CHECK(std::holds_alternative<RowSparse<float>>(sparse.weight().gradient()) == (grid[0] == 1));
+      CHECK(std::holds_alternative<RowSparse<float>>(sparse.weight().gradient()));
       CHECK(std::holds_alternative<DistributedTensor<float>>(dense.weight().gradient()));
       optimizer->step();
       optimizer->clear_gradients();
 
       const auto a = sparse.weight().value().local().span();
       const auto b = dense.weight().value().local().span();
-      CHECK((a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0));
+      // Along a data axis of several ranks the terms of a dense gradient are added in an order of MPI's.
+      if (grid[0] == 1) CHECK((a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0));
+      CHECK(std::ranges::equal(a, b, [](float x, float y) { return std::abs(x - y) <= 1e-5F; }));
       const TableGradient<float> gradient(ids, upstream, 13, 5, 3);
       for (std::size_t i = 0; i < expected.size(); ++i) {
         if (std::ranges::binary_search(gradient.rows, static_cast<Index>(i) / 5)) {

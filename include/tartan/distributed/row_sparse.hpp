@@ -27,8 +27,8 @@ RowSparse<T> add(const RowSparse<T>& a, const RowSparse<T>& b);
 bool moves_by_rows(const Distribution& from, const Distribution& to);
 
 /// Collective over the axes whose placement changes, except where each rank has what it needs (into Partial, from
-/// Replicate). The same tensor placed otherwise, without becoming dense: bytes in proportion to the rows that are named.
-/// Terms are folded in the order of ranks. Throws Error, the same on every rank, where moves_by_rows() is false.
+/// Replicate). The same tensor placed otherwise, without becoming dense: bytes in proportion to the rows that are
+/// named. Terms are folded in the order of ranks. Throws Error, the same on every rank, where moves_by_rows() is false.
 template <class T>
 RowSparse<T> redistribute(RowSparse<T> x, const Distribution& to);
 

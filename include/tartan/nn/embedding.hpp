@@ -40,11 +40,11 @@ struct EmbeddingLayerOptions {
   bool scale_grad_by_freq = false;
   /// The weight is no parameter: it gets no gradient.
   bool freeze = false;
-  /// The gradient is row-sparse: the distinct ids of the global batch and their rows, reduced along the data axis row by
-  /// row, whatever moves for the lookup.
+  /// The gradient is row-sparse: the distinct ids of the global batch and their rows, reduced along the data axis row
+  /// by row, whatever moves for the lookup.
   bool sparse = false;
-  /// The bits of the table do not depend on the grid (functional::EmbeddingOptions::reproducible); blocks of columns are
-  /// multiples of 32, and surplus ranks have none.
+  /// The bits of the table do not depend on the grid (functional::EmbeddingOptions::reproducible); blocks of columns
+  /// are multiples of 32, and surplus ranks have none.
   bool reproducible = false;
   std::uint64_t seed = 0;
   Initializer initial = initializers::normal();
