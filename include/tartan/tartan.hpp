@@ -42,6 +42,7 @@
 #include <tartan/nn/embedding.hpp>
 #include <tartan/nn/functional.hpp>
 #include <tartan/nn/initializers.hpp>
+#include <tartan/nn/linear.hpp>
 #include <tartan/nn/local_embedding.hpp>
 #include <tartan/nn/module.hpp>
 #include <tartan/nn/tensor_parallel_embedding.hpp>

@@ -1,0 +1,163 @@
+#include <tartan/nn/linear.hpp>
+
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <optional>
+
+#include <tartan/autograd/tape.hpp>
+
+#include "base/element_types.hpp"
+#include "base/fail.hpp"
+#include "kernels/matmul.hpp"
+
+namespace tartan::functional {
+namespace {
+
+constexpr kernels::Cpu cpu;
+
+/// One axis of the table in the header.
+struct Cell {
+  Placement result;
+  Placement bias;
+  Placement to_x, to_weight, to_bias;  ///< where the gradients are
+};
+
+std::optional<Cell> cell(Placement x, Placement weight, int last) {
+  if (x.is_shard() && !x.is_shard(last) && weight.is_replicate()) return Cell{x, Replicate{}, x, Partial{}, Partial{}};
+  if (x.is_replicate() && weight.is_replicate()) return Cell{x, x, x, x, x};
+  if (x.is_replicate() && weight.is_shard(0)) return Cell{Shard{last}, weight, Partial{}, weight, weight};
+  if (x.is_shard(last) && weight.is_shard(1)) return Cell{Partial{}, Replicate{}, x, weight, Replicate{}};
+  if (x.is_partial() && weight.is_replicate()) return Cell{x, weight, Replicate{}, Partial{}, Replicate{}};
+  if (x.is_root() && weight.is_root()) return Cell{x, x, x, x, x};
+  return std::nullopt;
+}
+
+struct Placed {
+  Distribution result, to_x, to_weight, to_bias;
+};
+
+/// How `d` cuts one of its dimensions, as the distribution of a tensor of that dimension alone.
+Distribution cut(const Distribution& d, int dim) {
+  auto options = d.options();
+  Placements placements;
+  for (int axis = 0; axis < d.grid().axes(); ++axis) {
+    const bool cuts = d.placement(axis).is_shard(dim);
+    placements.push_back(cuts ? Placement(Shard{0}) : Replicate{});
+    if (!cuts) options.block_extents.erase(axis);
+  }
+  return {d.topology(), Shape{d.shape()[dim]}, std::move(placements), std::move(options)};
+}
+
+Placed placed(const Distribution& x, const Distribution& weight, const Distribution* bias) {
+  const int last = x.shape().dimensions() - 1;
+  require(weight.shape().dimensions() == 2 && last >= 0 && x.shape()[last] == weight.shape()[1],
+          "linear takes x (..., in) with a weight (out, in), not the shapes {} and {}", x.shape(), weight.shape());
+  require(x.topology() == weight.topology(), "linear takes x and a weight on one topology, not {} and {}", x, weight);
+  Placements result, to_bias;
+  auto to_x = x.placements();
+  auto to_weight = weight.placements();
+  const auto summed = cut(weight, 0);
+  auto needed = summed.placements();
+  auto options = x.options();
+  for (std::size_t axis = 0; axis < to_x.size(); ++axis) {
+    const auto p = x.placements()[axis];
+    const auto q = weight.placements()[axis];
+    const auto found = cell(p, q, last);
+    require(found.has_value(),
+            "linear does not take x placed as {} with a weight placed as {}: along axis {}, {} and {} do not meet; "
+            "redistribute one",
+            x, weight, axis, p, q);
+    result.push_back(found->result);
+    needed[axis] = found->bias;
+    to_x[axis] = found->to_x;
+    to_weight[axis] = found->to_weight;
+    to_bias.push_back(found->to_bias);
+  }
+  require(cut(x, last) == cut(weight, 1),
+          "linear takes an x and a weight that cut `in` alike, not {} and {}; redistribute one", x, weight);
+  const auto expected = summed.with(std::move(needed));
+  if (bias != nullptr) {
+    require(*bias == expected, "linear takes a bias placed as {} with a weight placed as {}, not {}; redistribute it",
+            expected, weight, *bias);
+  }
+
+  // The leading dimensions nest as they do in x, the last one as in the weight; and so do given blocks.
+  const auto from_weight = [&](int axis) { return weight.placement(axis).is_shard(0); };
+  options.nesting.clear();
+  std::ranges::copy_if(x.nesting(), std::back_inserter(options.nesting), std::not_fn(from_weight));
+  std::ranges::copy_if(weight.nesting(), std::back_inserter(options.nesting), from_weight);
+  std::erase_if(options.block_extents, [&](const auto& entry) { return x.placement(entry.first).is_shard(last); });
+  for (const auto& [axis, extents] : summed.options().block_extents) options.block_extents[axis] = extents;
+  return {{x.topology(), x.shape().without(last).appended(weight.shape()[0]), std::move(result), std::move(options)},
+          x.with(std::move(to_x)),
+          weight.with(std::move(to_weight)),
+          expected.with(std::move(to_bias))};
+}
+
+/// A part of a tensor as the rows of its last dimension.
+template <class T, class U>
+kernels::Matrix<T> rows_of(U& local) {
+  const int last = local.shape().dimensions() - 1;
+  const Index columns = local.shape()[last];
+  return {local.data(), local.shape().elements(0, last), columns, columns};
+}
+
+/// True where this rank has the first term.
+bool has_first_term(const Distribution& d) {
+  const int position = d.topology().rank();
+  for (int axis = 0; axis < d.grid().axes(); ++axis) {
+    if (position >= 0 && d.placement(axis).is_partial() && d.grid().coordinate(position, axis) != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+template <class T>
+Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias) {
+  const auto where = placed(x.distribution(), weight.distribution(), bias.is_null() ? nullptr : &bias.distribution());
+  DistributedTensor<T> value(where.result);
+  value.modify([&](Tensor<T>& out) {
+    kernels::matmul_transposed_right(cpu, rows_of<const T>(x.value().local()), rows_of<const T>(weight.value().local()),
+                                     rows_of<T>(out));
+    if (!bias.is_null() && has_first_term(where.result)) {
+      kernels::add_to_rows(cpu, bias.value().local().data(), rows_of<T>(out));
+    }
+  });
+  auto result = Variable<T>::result(std::move(value), records(x, weight, bias));
+  if (result.requires_gradient()) {
+    GradientTape::active()->record(
+        "linear", [x, weight, bias, result, where, input = Saved(x.value()), matrix = Saved(weight.value())] {
+          const auto g = result.take_contributions();
+          if (!g) return;
+          const auto upstream = rows_of<const T>(g->local());
+          if (x.requires_gradient()) {
+            DistributedTensor<T> gradient(where.to_x);
+            gradient.modify([&](Tensor<T>& out) {
+              kernels::matmul(cpu, upstream, rows_of<const T>(matrix.get().local()), rows_of<T>(out));
+            });
+            x.contribute(std::move(gradient));
+          }
+          if (weight.requires_gradient()) {
+            DistributedTensor<T> gradient(where.to_weight);
+            gradient.modify([&](Tensor<T>& out) {
+              kernels::matmul_transposed_left(cpu, upstream, rows_of<const T>(input.get().local()), rows_of<T>(out));
+            });
+            weight.contribute(std::move(gradient));
+          }
+          if (bias.requires_gradient()) {
+            DistributedTensor<T> gradient(where.to_bias);
+            gradient.modify([&](Tensor<T>& out) { kernels::column_sums(cpu, upstream, out.data()); });
+            bias.contribute(std::move(gradient));
+          }
+        });
+  }
+  return result;
+}
+
+#define INSTANTIATE(T) template Variable<T> linear(const Variable<T>&, const Variable<T>&, const Variable<T>&);
+TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace tartan::functional
