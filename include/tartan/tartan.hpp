@@ -8,6 +8,7 @@
 #include <tartan/base/index.hpp>
 #include <tartan/base/random.hpp>
 #include <tartan/base/shape.hpp>
+#include <tartan/base/threads.hpp>
 
 #include <tartan/tensor/buffer.hpp>
 #include <tartan/tensor/device.hpp>

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/element_types.hpp"
+#include "base/parallel.hpp"
 #include "kernels/cpu/lanes.hpp"
 #include "kernels/cpu/multiversion.hpp"
 #include "kernels/cpu/prefetch.hpp"
@@ -131,24 +132,40 @@ TARTAN_INLINE void dots(const Shard<T>& shard, const I* ids, Index count, Matrix
 TARTAN_FOR_EACH_LOOKUP(TARTAN_DEFINE)
 #undef TARTAN_DEFINE
 
+/// What an average bag moves.
+template <class T>
+Index bytes_of_bag(const Index* offsets, Matrix<T> out) {
+  const Index hits = offsets[out.rows] - offsets[0];
+  return (1 + hits / std::max<Index>(1, out.rows)) * out.columns * static_cast<Index>(sizeof(T));
+}
+
 }  // namespace
 
 template <class T, class I>
 void sum_bags(Cpu, Matrix<const T> table, Index first_row, const I* ids, const Index* offsets,
               std::type_identity_t<const T*> factors, Index padding, Matrix<T> out) {
-  compute(Bags<T, I>{{table, first_row, padding}, ids, offsets}, factors, out);
+  parallel(out.rows, bytes_of_bag(offsets, out), [=](Index begin, Index end) {
+    compute(Bags<T, I>{{table, first_row, padding}, ids, offsets + begin}, factors, out.part(begin, end));
+  });
 }
 
 template <class T, class I>
 void max_bags(Cpu, Matrix<const T> table, Index first_row, const I* ids, const Index* offsets, Index padding,
               Matrix<T> out, Index* winners) {
-  compute(Bags<T, I>{{table, first_row, padding}, ids, offsets}, out, winners);
+  parallel(out.rows, 2 * bytes_of_bag(offsets, out), [=](Index begin, Index end) {
+    compute(Bags<T, I>{{table, first_row, padding}, ids, offsets + begin}, out.part(begin, end),
+            winners + begin * out.columns);
+  });
 }
 
 template <class T, class I>
 void hit_dots(Cpu, Matrix<const T> table, Index first_row, const I* ids, Index count, Matrix<const T> upstream,
               const Index* source, T* out) {
-  compute(Shard<T>{table, first_row, -1}, ids, count, upstream, source, out);
+  parallel(count, 2 * table.columns * sizeof(T), [=](Index begin, Index end) {
+    const auto part = source != nullptr ? upstream : upstream.part(begin, end);
+    compute(Shard<T>{table, first_row, -1}, ids + begin, end - begin, part,
+            source != nullptr ? source + begin : nullptr, out + begin);
+  });
 }
 
 #define TARTAN_INSTANTIATE(T, I)                                                                           \

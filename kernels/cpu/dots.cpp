@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/element_types.hpp"
+#include "base/parallel.hpp"
 #include "kernels/cpu/lanes.hpp"
 #include "kernels/cpu/multiversion.hpp"
 #include "kernels/cpu/widths.hpp"
@@ -13,6 +14,16 @@ namespace tartan::kernels {
 namespace {
 
 constexpr Index group = 32;
+
+template <class T>
+Index rows_to_each(Matrix<const T> a, Matrix<const T> b) {
+  return a.rows > 0 ? b.rows / a.rows : 0;
+}
+
+template <class T>
+Index bytes_of_each(Matrix<const T> a, Matrix<const T> b) {
+  return (1 + rows_to_each(a, b)) * a.columns * static_cast<Index>(sizeof(T));
+}
 
 template <class T>
 TARTAN_INLINE void dots(Matrix<const T> a, Matrix<const T> b, T* out) {
@@ -88,17 +99,26 @@ T fold_groups(T* terms, Index count) {
 
 template <class T>
 void row_dots(Cpu, Matrix<const T> a, Matrix<const T> b, T* out) {
-  compute(a, b, out);
+  const Index k = rows_to_each(a, b);
+  parallel(a.rows, bytes_of_each(a, b),
+           [=](Index begin, Index end) { compute(a.part(begin, end), b.part(k * begin, k * end), out + k * begin); });
 }
 
 template <class T>
 void row_dots_backward(Cpu, Matrix<const T> a, Matrix<const T> b, const T* g, Matrix<T> grad_a, Matrix<T> grad_b) {
-  compute(a, b, g, grad_a, grad_b);
+  const Index k = rows_to_each(a, b);
+  parallel(a.rows, 2 * bytes_of_each(a, b), [=](Index begin, Index end) {
+    compute(a.part(begin, end), b.part(k * begin, k * end), g + k * begin, grad_a.part(begin, end),
+            grad_b.part(k * begin, k * end));
+  });
 }
 
 template <class T>
 void leaf_dots(Cpu, Matrix<const T> a, Matrix<const T> b, T* out) {
-  compute_leaves(a, b, out);
+  const Index k = rows_to_each(a, b);
+  parallel(a.rows, bytes_of_each(a, b), [=](Index begin, Index end) {
+    compute_leaves(a.part(begin, end), b.part(k * begin, k * end), out + k * begin * leaves_of(a.columns));
+  });
 }
 
 template <class T>

@@ -1,22 +1,29 @@
 #include "kernels/elementwise.hpp"
 
 #include "base/element_types.hpp"
+#include "base/parallel.hpp"
 
 namespace tartan::kernels {
 
 template <class T>
 void add(Cpu, const T* a, const T* b, Index n, T* out) {
-  for (Index i = 0; i < n; ++i) out[i] = a[i] + b[i];
+  parallel(n, 3 * sizeof(T), [=](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) out[i] = a[i] + b[i];
+  });
 }
 
 template <class T>
 void multiply(Cpu, const T* a, const T* b, Index n, T* out) {
-  for (Index i = 0; i < n; ++i) out[i] = a[i] * b[i];
+  parallel(n, 3 * sizeof(T), [=](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) out[i] = a[i] * b[i];
+  });
 }
 
 template <class T>
 void scale(Cpu, const T* a, T factor, Index n, T* out) {
-  for (Index i = 0; i < n; ++i) out[i] = factor * a[i];
+  parallel(n, 2 * sizeof(T), [=](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) out[i] = factor * a[i];
+  });
 }
 
 template <class T>

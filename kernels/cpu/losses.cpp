@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/element_types.hpp"
+#include "base/parallel.hpp"
 #include "kernels/cpu/elementary.hpp"
 #include "kernels/cpu/multiversion.hpp"
 
@@ -58,7 +59,9 @@ double binary_cross_entropy_sum(Cpu, const T* x, const T* y, Index n) {
 
 template <class T>
 void binary_cross_entropy_backward(Cpu, const T* x, const T* y, T scale, Index n, T* out) {
-  compute(x, y, static_cast<double>(scale), n, out);
+  parallel(n, 3 * sizeof(T), [=](Index begin, Index end) {
+    compute(x + begin, y + begin, static_cast<double>(scale), end - begin, out + begin);
+  });
 }
 
 #define TARTAN_INSTANTIATE(T)                                               \

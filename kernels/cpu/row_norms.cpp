@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "base/element_types.hpp"
+#include "base/parallel.hpp"
 #include "kernels/cpu/lanes.hpp"
 #include "kernels/rows.hpp"
 
@@ -28,35 +29,42 @@ void with_power(double power, Reduce reduce) {
 template <class T>
 void row_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count, double power, double* out) {
   with_power(power, [&](auto term, auto combine) {
-    for (Index u = 0; u < count; ++u) {
-      const T* row = table.row(rows[u]);
-      out[u] = 0;
-      for (Index c = 0; c < table.columns; ++c) {
-        out[u] = combine(out[u], term(std::abs(static_cast<double>(row[c]))));
+    parallel(count, table.columns * sizeof(T), [&](Index begin, Index end) {
+      for (Index u = begin; u < end; ++u) {
+        const T* row = table.row(rows[u]);
+        double result = 0;
+        for (Index c = 0; c < table.columns; ++c) {
+          result = combine(result, term(std::abs(static_cast<double>(row[c]))));
+        }
+        out[u] = result;
       }
-    }
+    });
   });
 }
 
 template <class T>
 void leaf_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count, double power, double* out) {
   with_power(power, [&](auto term, auto combine) {
-    for (Index u = 0; u < count; ++u) {
-      const T* row = table.row(rows[u]);
-      leaves(
-          table.columns, [&](Index c) { return term(std::abs(static_cast<double>(row[c]))); }, combine,
-          out + u * leaves_of(table.columns));
-    }
+    parallel(count, table.columns * sizeof(T), [&](Index begin, Index end) {
+      for (Index u = begin; u < end; ++u) {
+        const T* row = table.row(rows[u]);
+        leaves(
+            table.columns, [&](Index c) { return term(std::abs(static_cast<double>(row[c]))); }, combine,
+            out + u * leaves_of(table.columns));
+      }
+    });
   });
 }
 
 template <class T>
 void scale_rows(Cpu, const Index* rows, Index count, const double* factors, Matrix<T> table) {
-  for (Index u = 0; u < count; ++u) {
-    if (factors[u] == 1) continue;
-    T* row = table.row(rows != nullptr ? rows[u] : u);
-    for (Index c = 0; c < table.columns; ++c) row[c] = static_cast<T>(row[c] * static_cast<T>(factors[u]));
-  }
+  parallel(count, table.columns * sizeof(T), [=](Index begin, Index end) {
+    for (Index u = begin; u < end; ++u) {
+      if (factors[u] == 1) continue;
+      T* row = table.row(rows != nullptr ? rows[u] : u);
+      for (Index c = 0; c < table.columns; ++c) row[c] = static_cast<T>(row[c] * static_cast<T>(factors[u]));
+    }
+  });
 }
 
 #define INSTANTIATE(T)                                                                       \

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/element_types.hpp"
+#include "base/parallel.hpp"
 #include "kernels/cpu/gather.hpp"
 #include "kernels/cpu/multiversion.hpp"
 #include "kernels/cpu/prefetch.hpp"
@@ -123,37 +124,77 @@ void fold_range(const RowPlan& plan, Index first, const Contributions<T>& contri
   }
 }
 
+/// Adds the folds of rows `first` to `last` - 1 of the plan to the table.
+template <class T>
+void accumulate_range(const RowPlan& plan, Index first, Index last, const Contributions<T>& contributions,
+                      Matrix<T> table) {
+  constexpr Index cached = 32768;  // elements of the sums on their way, which shall not leave the cache
+  const Index columns = table.columns;
+  const Index block = std::min(last - first, std::max<Index>(1, cached / std::max<Index>(1, columns)));
+  std::vector<T> memory(block * columns);
+  for (Index u = first; u < last; u += block) {
+    const Matrix<T> sums{memory.data(), std::min(block, last - u), columns, columns};
+    fold_range(plan, u, contributions, sums);
+    add_to_rows(plan.rows.data() + u, sums.rows, Matrix<const T>{sums.data, sums.rows, columns, columns}, table);
+  }
+}
+
+/// Calls body(first, last, contributions, out) for parts of the plan's rows `first` to `last` - 1, or of the columns
+/// where each thread gets a cache line of them: no row is hit too often for its thread then.
+template <class T, class Body>
+void for_parts(const RowPlan& plan, Index moved, const Contributions<T>& contributions, Matrix<T> out, Body body) {
+  constexpr Index least = 64 / sizeof(T);
+  const Index rows = std::ssize(plan.rows), hits = std::ssize(plan.positions);
+  const Index bytes = moved * static_cast<Index>(sizeof(T));
+  if (out.columns >= least * threads()) {
+    parallel((out.columns + least - 1) / least, least * hits * bytes,
+             [&](Index begin, Index end) {
+               const Index first = begin * least, columns = std::min(end * least, out.columns) - first;
+               auto some = contributions;
+               some.rows = {some.rows.data + first, some.rows.rows, columns, some.rows.stride};
+               body(Index{0}, rows, some, Matrix<T>{out.data + first, out.rows, columns, out.stride});
+             },
+             1);
+  } else {
+    const auto row_from = [&](Index hit) {
+      return std::lower_bound(plan.offsets.begin(), plan.offsets.end(), hit) - plan.offsets.begin();
+    };
+    parallel(hits, out.columns * bytes,
+             [&](Index begin, Index end) { body(row_from(begin), row_from(end), contributions, out); });
+  }
+}
+
 }  // namespace
 
 template <class T, class I>
 void gather_rows(Cpu, Matrix<const T> table, Index first_row, const I* ids, Matrix<T> out) {
   const std::vector<T> absent(out.columns, static_cast<T>(-0.0));
-  copy_rows(Source(table, first_row, absent.data()), ids,
-            {reinterpret_cast<std::byte*>(out.data), out.rows, out.columns * sizeof(T), out.stride * sizeof(T)});
+  const Source source(table, first_row, absent.data());
+  parallel(out.rows, 2 * out.columns * sizeof(T), [&](Index begin, Index end) {
+    copy_rows(
+        source, ids + begin,
+        {reinterpret_cast<std::byte*>(out.row(begin)), end - begin, out.columns * sizeof(T), out.stride * sizeof(T)});
+  });
 }
 
 template <class T>
 void fold_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> out) {
-  fold_range(plan, 0, contributions, out);
+  for_parts(plan, 2, contributions, out, [&](Index first, Index last, const Contributions<T>& some, Matrix<T> to) {
+    fold_range(plan, first, some, to.part(first, last));
+  });
 }
 
 template <class T>
 void add_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matrix<T> table) {
-  add_to_rows(rows, count, values, table);
+  parallel(count, 3 * table.columns * sizeof(T),
+           [=](Index begin, Index end) { add_to_rows(rows + begin, end - begin, values.part(begin, end), table); });
 }
 
 template <class T>
 void accumulate_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> table) {
-  constexpr Index cached = 32768;  // elements of the sums on their way, which shall not leave the cache
-  const Index columns = table.columns;
-  const Index rows = std::ssize(plan.rows);
-  const Index block = std::min(rows, std::max<Index>(1, cached / std::max<Index>(1, columns)));
-  std::vector<T> sums(block * columns);
-  for (Index u = 0; u < rows; u += block) {
-    const Index count = std::min(block, rows - u);
-    fold_range(plan, u, contributions, Matrix<T>{sums.data(), count, columns, columns});
-    add_to_rows(plan.rows.data() + u, count, Matrix<const T>{sums.data(), count, columns, columns}, table);
-  }
+  for_parts(plan, 3, contributions, table, [&](Index first, Index last, const Contributions<T>& some, Matrix<T> to) {
+    accumulate_range(plan, first, last, some, to);
+  });
 }
 
 #define TARTAN_INSTANTIATE_GATHER(T, I) template void gather_rows(Cpu, Matrix<const T>, Index, const I*, Matrix<T>);

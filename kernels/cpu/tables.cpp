@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/element_types.hpp"
+#include "base/parallel.hpp"
 #include "kernels/cpu/gather.hpp"
 #include "kernels/cpu/multiversion.hpp"
 #include "kernels/cpu/prefetch.hpp"
@@ -18,17 +19,19 @@ struct Slot {
   std::size_t bytes;
 };
 
-/// Blocks of `ahead` rows of the batch, table after table, while the rows of the next table are on their way.
+/// Rows `first` to `last` - 1 of the batch in blocks of `ahead`, table after table, while the rows of the next table
+/// are on their way.
 template <class I>
-TARTAN_INLINE void gather_blocks(const std::vector<Slot>& slots, const I* ids, Index count, std::size_t stride) {
+TARTAN_INLINE void gather_blocks(const std::vector<Slot>& slots, const I* ids, Index first, Index last,
+                                 std::size_t stride) {
   const Index tables = std::ssize(slots);
-  for (Index begin = 0; begin < count; begin += ahead) {
-    const Index rows = std::min(ahead, count - begin);
+  for (Index begin = first; begin < last; begin += ahead) {
+    const Index rows = std::min(ahead, last - begin);
     for (Index f = 0; f < tables; ++f) {
       const bool wraps = f + 1 == tables;
       const Slot& next = slots[wraps ? 0 : f + 1];
       const I* coming = ids + (wraps ? (begin + ahead) * tables : begin * tables + f + 1);
-      const Index known = std::min(rows, wraps ? count - begin - ahead : rows);
+      const Index known = std::min(rows, wraps ? last - begin - ahead : rows);
       gather(
           slots[f].source, ids + begin * tables + f, tables,
           {slots[f].out + static_cast<std::size_t>(begin) * stride, rows, slots[f].bytes, stride},
@@ -39,10 +42,10 @@ TARTAN_INLINE void gather_blocks(const std::vector<Slot>& slots, const I* ids, I
   }
 }
 
-#define TARTAN_DEFINE(I)                                                                          \
-  TARTAN_MULTIVERSION void copy_blocks(const std::vector<Slot>& slots, const I* ids, Index count, \
-                                       std::size_t stride) {                                      \
-    gather_blocks(slots, ids, count, stride);                                                     \
+#define TARTAN_DEFINE(I)                                                                                      \
+  TARTAN_MULTIVERSION void copy_blocks(const std::vector<Slot>& slots, const I* ids, Index first, Index last, \
+                                       std::size_t stride) {                                                  \
+    gather_blocks(slots, ids, first, last, stride);                                                           \
   }
 TARTAN_FOR_EACH_ID_TYPE(TARTAN_DEFINE)
 #undef TARTAN_DEFINE
@@ -51,8 +54,11 @@ TARTAN_FOR_EACH_ID_TYPE(TARTAN_DEFINE)
 
 template <class T, class I>
 void gather_tables(Cpu, std::span<const TableColumns<T>> tables, const I* ids, Matrix<T> out) {
-  Index widest = 0;
-  for (const auto& [table, first_row, out_column] : tables) widest = std::max(widest, table.columns);
+  Index widest = 0, total = 0;
+  for (const auto& [table, first_row, out_column] : tables) {
+    widest = std::max(widest, table.columns);
+    total += table.columns;
+  }
   const std::vector<T> absent(widest, static_cast<T>(-0.0));
   std::vector<Slot> slots;
   slots.reserve(tables.size());
@@ -60,7 +66,8 @@ void gather_tables(Cpu, std::span<const TableColumns<T>> tables, const I* ids, M
     slots.push_back({Source(table, first_row, absent.data()), reinterpret_cast<std::byte*>(out.data + out_column),
                      table.columns * sizeof(T)});
   }
-  copy_blocks(slots, ids, out.rows, out.stride * sizeof(T));
+  parallel(out.rows, 2 * total * sizeof(T),
+           [&](Index begin, Index end) { copy_blocks(slots, ids, begin, end, out.stride * sizeof(T)); });
 }
 
 #define TARTAN_INSTANTIATE_IDS(T, I) \

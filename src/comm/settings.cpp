@@ -11,6 +11,7 @@
 #include <tartan/comm/environment.hpp>
 
 #include "base/fail.hpp"
+#include "base/parallel.hpp"
 
 namespace tartan {
 namespace {
@@ -70,6 +71,8 @@ void require_valid_settings() {
   const auto deadline = variable("TARTAN_DEADLINE");
   require(!deadline || parse_deadline(*deadline), "TARTAN_DEADLINE is \"{}\", expected a positive number of seconds",
           deadline.value_or(""));
+  const auto threads = variable("TARTAN_THREADS");
+  require(!threads || parse_threads(*threads), "TARTAN_THREADS is \"{}\", expected 1 to 1024", threads.value_or(""));
 }
 
 Checks checks() noexcept { return current_checks().load(std::memory_order_relaxed); }
