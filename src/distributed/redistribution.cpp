@@ -9,6 +9,7 @@
 #include "distributed/cell.hpp"
 #include "distributed/planner.hpp"
 #include "distributed/transfer.hpp"
+#include "partition/plan_cache.hpp"
 
 namespace tartan {
 
@@ -21,10 +22,33 @@ struct Redistribution::Plan {
   };
   std::vector<Step> steps;
 
+  static std::shared_ptr<const Plan> make(const Distribution& from, const Distribution& to);
+
   /// Collective where a step is: brings `x` into `y`.
   template <class T>
   void run(const Tensor<T>& x, bool adjoint, Tensor<T>& y) const;
 };
+
+std::shared_ptr<const Redistribution::Plan> Redistribution::Plan::make(const Distribution& from,
+                                                                       const Distribution& to) {
+  const auto one_topology = from.topology() == to.topology();
+  require(one_topology || from.topology().partition().shares_root_with(to.topology().partition()),
+          "two topologies without a common root cannot exchange a tensor: {} -> {}", from, to);
+  auto plan = std::make_shared<Plan>();
+  const auto steps = one_topology ? plan_axes(from, to) : std::nullopt;
+  if (!steps) {
+    plan->steps.push_back({Transfer(from, to), 0, 0, -1});
+    return plan;
+  }
+  const int me = from.topology().rank();
+  Distribution before = from;
+  for (const auto& step : *steps) {
+    plan->steps.push_back({Cell(before, step.after, step.axis), before.box(me).elements(),
+                           step.after.box(me).elements(), tartan::elements_sent(before, step.after, step.axis)});
+    before = step.after;
+  }
+  return plan;
+}
 
 template <class T>
 void Redistribution::Plan::run(const Tensor<T>& x, bool adjoint, Tensor<T>& y) const {
@@ -58,23 +82,11 @@ void enter(const DistributedTensor<T>& x, const Distribution& domain, const Dist
 Redistribution::Redistribution(Distribution from, Distribution to) : from_(std::move(from)), to_(std::move(to)) {
   require(from_.shape() == to_.shape(), "a tensor of the shape {} cannot take the shape {}: {} -> {}", from_.shape(),
           to_.shape(), from_, to_);
-  auto plan = std::make_shared<Plan>();
-  const auto one_topology = from_.topology() == to_.topology();
-  require(one_topology || from_.topology().partition().shares_root_with(to_.topology().partition()),
-          "two topologies without a common root cannot exchange a tensor: {} -> {}", from_, to_);
-  const auto steps = one_topology ? plan_axes(from_, to_) : std::nullopt;
-  if (steps) {
-    const int me = from_.topology().rank();
-    Distribution before = from_;
-    for (const auto& step : *steps) {
-      plan->steps.push_back({Cell(before, step.after, step.axis), before.box(me).elements(),
-                             step.after.box(me).elements(), tartan::elements_sent(before, step.after, step.axis)});
-      before = step.after;
-    }
-  } else {
-    plan->steps.push_back({Transfer(from_, to_), 0, 0, -1});
-  }
-  plan_ = std::move(plan);
+  auto& plans = from_.topology().plans();
+  plan_ = std::static_pointer_cast<const Plan>(plans.find(from_, to_));
+  if (plan_) return;
+  plan_ = Plan::make(from_, to_);
+  plans.add(from_, to_, plan_);
 }
 
 template <class T>

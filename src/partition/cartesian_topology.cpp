@@ -6,6 +6,7 @@
 #include <tartan/comm/agreement.hpp>
 
 #include "base/fail.hpp"
+#include "partition/plan_cache.hpp"
 
 namespace tartan {
 
@@ -13,6 +14,7 @@ struct CartesianTopology::State {
   Partition partition;
   Grid grid;
   std::vector<Communicator> axes;
+  mutable PlanCache plans = {};
 };
 
 namespace {
@@ -40,7 +42,7 @@ CartesianTopology::CartesianTopology(const Partition& partition, const Shape& sh
   for (int axis = 0; axis < grid.axes(); ++axis) {
     axes.push_back(split(partition, grid, std::span(&axis, 1), fmt::format("axis {} of {}", axis, text(shape))));
   }
-  state_ = std::make_shared<const State>(State{partition, grid, std::move(axes)});
+  state_ = std::shared_ptr<const State>(new State{partition, grid, std::move(axes)});
 }
 
 const Grid& CartesianTopology::grid() const {
@@ -51,6 +53,11 @@ const Grid& CartesianTopology::grid() const {
 const Partition& CartesianTopology::partition() const {
   require(state_ != nullptr, "an empty topology is used");
   return state_->partition;
+}
+
+PlanCache& CartesianTopology::plans() const {
+  require(state_ != nullptr, "an empty topology is used");
+  return state_->plans;
 }
 
 std::vector<int> CartesianTopology::coordinates() const {

@@ -16,6 +16,9 @@ namespace tartan {
 /// differ, or two topologies, which must have a common root) it is one Transfer: every element goes once from each
 /// source term to each target copy, in one all-to-all over the root.
 ///
+/// The topology that a move starts on keeps the 32 plans used last: a Redistribution made again, as the functions
+/// below do at every call, is only looked up. Plans end with their topology.
+///
 /// Moves that need more than this rank's own elements are collective: cells over the active ranks of the topology, a
 /// Transfer over the root. Sums of Partial terms are rounded in an order that depends on the grid, and only on it.
 class Redistribution {

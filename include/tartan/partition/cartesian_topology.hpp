@@ -10,6 +10,8 @@
 
 namespace tartan {
 
+class PlanCache;
+
 /// A grid whose positions are the ranks of a partition, with one communicator per axis, made at construction. Copies
 /// share them and never communicate.
 class CartesianTopology {
@@ -40,6 +42,9 @@ class CartesianTopology {
   /// The position `steps` further along `axis`: none beyond the ends, unless `periodic`. Throws Error on an inactive
   /// rank.
   std::optional<int> neighbour(int axis, int steps, bool periodic = false) const;
+
+  /// For redistributions: what was planned on this topology, shared by its copies.
+  PlanCache& plans() const;
 
   /// Equal partitions and equal grids.
   friend bool operator==(const CartesianTopology& a, const CartesianTopology& b);
