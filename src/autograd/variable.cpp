@@ -74,6 +74,11 @@ const DistributedTensor<T>& Variable<T>::value() const {
 }
 
 template <class T>
+void Variable<T>::assign(const DistributedTensor<T>& source) {
+  redistribute_into(source, value());
+}
+
+template <class T>
 const std::string& Variable<T>::name() const {
   static const std::string none;
   return node_ ? node_->name : none;

@@ -76,9 +76,10 @@ DistributedTensor<T> redistribute(const DistributedTensor<T>& x, P to) {
   return redistribute(x, Placements(x.distribution().placements().size(), to));
 }
 
-/// Collective: see Redistribution. `x` into the existing tensor `y`, under y's distribution.
+/// Collective: see Redistribution. `x` into the elements of the existing tensor `y`, which its copies share, under y's
+/// distribution.
 template <class T>
-void redistribute_into(const DistributedTensor<T>& x, DistributedTensor<T>& y) {
+void redistribute_into(const DistributedTensor<T>& x, DistributedTensor<T> y) {
   Redistribution(x.distribution(), y.distribution()).forward_into(x, y);
 }
 
