@@ -40,6 +40,7 @@
 #include <tartan/autograd/tape.hpp>
 #include <tartan/autograd/variable.hpp>
 
+#include <tartan/nn/applied_parameter.hpp>
 #include <tartan/nn/embedding.hpp>
 #include <tartan/nn/functional.hpp>
 #include <tartan/nn/initializers.hpp>

@@ -1,8 +1,6 @@
 #include <tartan/nn/linear.hpp>
 
 #include <algorithm>
-#include <functional>
-#include <iterator>
 #include <optional>
 
 #include <tartan/autograd/tape.hpp>
@@ -84,9 +82,13 @@ Placed placed(const Distribution& x, const Distribution& weight, const Distribut
 
   // The leading dimensions nest as they do in x, the last one as in the weight; and so do given blocks.
   const auto from_weight = [&](int axis) { return weight.placement(axis).is_shard(0); };
-  options.nesting.clear();
-  std::ranges::copy_if(x.nesting(), std::back_inserter(options.nesting), std::not_fn(from_weight));
-  std::ranges::copy_if(weight.nesting(), std::back_inserter(options.nesting), from_weight);
+  options.nesting = x.nesting();
+  auto next = weight.nesting().begin();
+  for (int& axis : options.nesting) {
+    if (!from_weight(axis)) continue;
+    next = std::find_if(next, weight.nesting().end(), from_weight);
+    axis = *next++;
+  }
   std::erase_if(options.block_extents, [&](const auto& entry) { return x.placement(entry.first).is_shard(last); });
   for (const auto& [axis, extents] : summed.options().block_extents) options.block_extents[axis] = extents;
   return {{x.topology(), x.shape().without(last).appended(weight.shape()[0]), std::move(result), std::move(options)},
