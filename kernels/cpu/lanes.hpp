@@ -1,7 +1,5 @@
 #pragma once
 
-#include <algorithm>
-
 #include <tartan/base/index.hpp>
 
 #include "kernels/cpu/multiversion.hpp"
@@ -26,7 +24,15 @@ TARTAN_INLINE T dot(const T* x, const T* y, Index columns) {
   for (Index c = 0; c < whole; c += lanes) {
     for (Index l = 0; l < lanes; ++l) sums[l] += x[c + l] * y[c + l];
   }
-  for (Index l = 0; l < columns - whole; ++l) sums[l] += x[whole + l] * y[whole + l];
+  if (const Index rest = columns - whole; rest > 0) {
+    // Masked vector code, if the loop is not unrolled first. No lane is -0.0, so adding 0.0 leaves its bits.
+#pragma GCC unroll 1
+    for (Index l = 0; l < lanes; ++l) {
+      T product = 0;
+      if (l < rest) product = x[whole + l] * y[whole + l];
+      sums[l] += product;
+    }
+  }
   return halve<lanes>(sums, [](T a, T b) { return a + b; });
 }
 
@@ -40,9 +46,17 @@ template <class T, class Term, class Combine>
 TARTAN_INLINE void leaves(Index columns, Term term, Combine combine, T* out) {
   for (Index begin = 0; begin < columns; begin += leaf_columns) {
     T lanes[leaf_columns];
-    const Index present = std::min(leaf_columns, columns - begin);
-    for (Index l = 0; l < present; ++l) lanes[l] = term(begin + l);
-    for (Index l = present; l < leaf_columns; ++l) lanes[l] = static_cast<T>(-0.0);
+    const Index present = columns - begin;
+    if (present >= leaf_columns) {
+      for (Index l = 0; l < leaf_columns; ++l) lanes[l] = term(begin + l);
+    } else {
+#pragma GCC unroll 1
+      for (Index l = 0; l < leaf_columns; ++l) {
+        T value = static_cast<T>(-0.0);
+        if (l < present) value = term(begin + l);
+        lanes[l] = value;
+      }
+    }
     *out++ = halve<leaf_columns>(lanes, combine);
   }
 }
