@@ -52,7 +52,7 @@ struct Bags {
   }
 };
 
-template <class T, class I>
+template <class T, class I, bool weighted>
 TARTAN_INLINE void sum(const Bags<T, I>& bags, const T* factors, Matrix<T> out) {
   with_width(
       out.columns, [&](auto columns) __attribute__((always_inline)) {
@@ -62,18 +62,16 @@ TARTAN_INLINE void sum(const Bags<T, I>& bags, const T* factors, Matrix<T> out) 
           const bool found = bags.visit(
               b, last, columns,
               [&](Index i, const T* __restrict row) __attribute__((always_inline)) {
-                if (factors == nullptr) {
-                  std::memcpy(total, row, columns * sizeof(T));
+                if constexpr (weighted) {
+                  const T factor = factors[i];
+                  for (Index c = 0; c < columns; ++c) total[c] = factor * row[c];
                 } else {
-                  for (Index c = 0; c < columns; ++c) total[c] = factors[i] * row[c];
+                  std::memcpy(total, row, columns * sizeof(T));
                 }
               },
               [&](Index i, const T* __restrict row) __attribute__((always_inline)) {
-                if (factors == nullptr) {
-                  for (Index c = 0; c < columns; ++c) total[c] += row[c];
-                } else {
-                  for (Index c = 0; c < columns; ++c) total[c] += factors[i] * row[c];
-                }
+                const T factor = weighted ? factors[i] : T{1};
+                for (Index c = 0; c < columns; ++c) total[c] += weighted ? factor * row[c] : row[c];
               });
           if (!found) std::fill_n(total, Index{columns}, static_cast<T>(-0.0));
         }
@@ -122,7 +120,7 @@ TARTAN_INLINE void dots(const Shard<T>& shard, const I* ids, Index count, Matrix
 
 #define TARTAN_DEFINE(T, I)                                                                                            \
   TARTAN_MULTIVERSION void compute(const Bags<T, I>& bags, const T* factors, Matrix<T> out) {                          \
-    sum(bags, factors, out);                                                                                           \
+    factors != nullptr ? sum<T, I, true>(bags, factors, out) : sum<T, I, false>(bags, factors, out);                   \
   }                                                                                                                    \
   TARTAN_MULTIVERSION void compute(const Bags<T, I>& bags, Matrix<T> out, Index* winners) { max(bags, out, winners); } \
   TARTAN_MULTIVERSION void compute(const Shard<T>& shard, const I* ids, Index count, Matrix<const T> upstream,         \

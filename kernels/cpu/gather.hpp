@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/cpu/multiversion.hpp"
+#include "kernels/cpu/stream.hpp"
 #include "kernels/cpu/widths.hpp"
 #include "kernels/view.hpp"
 
@@ -33,19 +34,36 @@ struct Source {
   }
 };
 
-/// `count` rows of `bytes` bytes, each `stride` bytes after the one before, in the kernel's memory.
+/// `count` rows of `bytes` bytes, each `stride` bytes after the one before; written past the caches if `streamed`.
 struct Destination {
   std::byte* data;
   Index count;
   std::size_t bytes;
   std::size_t stride;
+  bool streamed;
 };
+
+/// Whether `count` rows of `bytes` bytes, `stride` bytes apart, are worth writing past the caches: an output that is
+/// large, in whole units of stream_copy(), and in whole lines of the cache where something else lies between the rows.
+inline bool worth_streaming(const void* data, std::size_t bytes, std::size_t stride, Index count) {
+  const std::size_t unit = bytes == stride ? stream_unit : 64;
+  return static_cast<std::size_t>(count) * stride >= streamed_bytes &&
+         (reinterpret_cast<std::uintptr_t>(data) | bytes | stride) % unit == 0;
+}
 
 /// Row i of `out` becomes the source's row ids[i · step]. `ask(i)` is called before, for the rows that come later.
 template <class I, class Ask>
 TARTAN_INLINE void gather(const Source& source, const I* ids, Index step, const Destination& out, Ask ask) {
   with_width(
       static_cast<Index>(out.bytes / 4), [&](auto words) __attribute__((always_inline)) {
+        if (out.streamed) {
+          for (Index i = 0; i < out.count; ++i) {
+            ask(i, 4 * words);
+            stream_copy(out.data + static_cast<std::size_t>(i) * out.stride, source.row(ids[i * step]), 4 * words);
+          }
+          stream_end();
+          return;
+        }
         for (Index i = 0; i < out.count; ++i) {
           ask(i, 4 * words);
           std::memcpy(out.data + static_cast<std::size_t>(i) * out.stride, source.row(ids[i * step]), 4 * words);

@@ -170,10 +170,11 @@ template <class T, class I>
 void gather_rows(Cpu, Matrix<const T> table, Index first_row, const I* ids, Matrix<T> out) {
   const std::vector<T> absent(out.columns, static_cast<T>(-0.0));
   const Source source(table, first_row, absent.data());
+  const std::size_t bytes = out.columns * sizeof(T), stride = out.stride * sizeof(T);
+  const bool streamed = worth_streaming(out.data, bytes, stride, out.rows);
   parallel(out.rows, 2 * out.columns * sizeof(T), [&](Index begin, Index end) {
-    copy_rows(
-        source, ids + begin,
-        {reinterpret_cast<std::byte*>(out.row(begin)), end - begin, out.columns * sizeof(T), out.stride * sizeof(T)});
+    auto* const first = reinterpret_cast<std::byte*>(out.row(begin));
+    copy_rows(source, ids + begin, {first, end - begin, bytes, stride, streamed});
   });
 }
 

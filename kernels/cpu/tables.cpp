@@ -17,6 +17,7 @@ struct Slot {
   Source source;
   std::byte* out;
   std::size_t bytes;
+  bool streamed;
 };
 
 /// Rows `first` to `last` - 1 of the batch in blocks of `ahead`, table after table, while the rows of the next table
@@ -34,7 +35,7 @@ TARTAN_INLINE void gather_blocks(const std::vector<Slot>& slots, const I* ids, I
       const Index known = std::min(rows, wraps ? last - begin - ahead : rows);
       gather(
           slots[f].source, ids + begin * tables + f, tables,
-          {slots[f].out + static_cast<std::size_t>(begin) * stride, rows, slots[f].bytes, stride},
+          {slots[f].out + static_cast<std::size_t>(begin) * stride, rows, slots[f].bytes, stride, slots[f].streamed},
           [&](Index i, std::size_t) __attribute__((always_inline)) {
             if (i < known) prefetch(next.source.row(coming[i * tables]), next.bytes);
           });
@@ -63,8 +64,10 @@ void gather_tables(Cpu, std::span<const TableColumns<T>> tables, const I* ids, M
   std::vector<Slot> slots;
   slots.reserve(tables.size());
   for (const auto& [table, first_row, out_column] : tables) {
-    slots.push_back({Source(table, first_row, absent.data()), reinterpret_cast<std::byte*>(out.data + out_column),
-                     table.columns * sizeof(T)});
+    auto* const begin = reinterpret_cast<std::byte*>(out.data + out_column);
+    const std::size_t bytes = table.columns * sizeof(T);
+    slots.push_back({Source(table, first_row, absent.data()), begin, bytes,
+                     worth_streaming(begin, bytes, out.stride * sizeof(T), out.rows)});
   }
   parallel(out.rows, 2 * total * sizeof(T),
            [&](Index begin, Index end) { copy_blocks(slots, ids, begin, end, out.stride * sizeof(T)); });

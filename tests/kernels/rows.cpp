@@ -1,6 +1,7 @@
 #include "kernels/rows.hpp"
 
 #include <limits>
+#include <tuple>
 
 #include "kernels/cpu/reference.hpp"
 #include "storage.hpp"
@@ -33,6 +34,20 @@ TEST_CASE("gather copies the shard's rows and gives rows of -0.0 for the others"
   check_gather<double, std::int64_t>();
   check_gather<std::int32_t, std::int64_t>();
   check_gather<std::int64_t, std::int32_t>();
+}
+
+TEST_CASE("outputs too large for the caches have the same bits", "[kernels]") {
+  constexpr Index first_row = 90, rows = 23, count = 40'000;
+  const auto ids = skewed_ids<Index>(count, first_row - 8, first_row + rows + 8);
+  for (const auto& [columns, gap, offset] :
+       {std::tuple<Index, Index, Index>{64, 0, 0}, {60, 0, 0}, {61, 0, 0}, {64, 16, 0}, {64, 4, 0}, {64, 0, 1}}) {
+    const Storage<float> table{rows, columns, columns % 3, 1};
+    Storage<float> out{count, columns, gap, offset}, expected = out;
+    gather_rows(Cpu{}, table.read(), first_row, ids.data(), out.view());
+    reference::gather_rows(table.read(), first_row, ids.data(), expected.view());
+    INFO("columns " << columns << " gap " << gap << " offset " << offset);
+    REQUIRE(out == expected);
+  }
 }
 
 TEST_CASE("a gather from an empty shard gives -0.0, and one without ids touches nothing", "[kernels]") {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <random>
 #include <type_traits>
 #include <vector>
@@ -20,6 +21,18 @@ T draw(std::mt19937_64& random) {
     return static_cast<T>(std::ldexp(std::normal_distribution<double>{}(random), static_cast<int>(random() % 12)));
   }
 }
+
+/// Memory that begins with a line of the cache.
+template <class T>
+struct LineAllocator {
+  using value_type = T;
+  LineAllocator() = default;
+  template <class U>
+  explicit LineAllocator(const LineAllocator<U>&) {}
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new (n * sizeof(T), std::align_val_t{64})); }
+  void deallocate(T* data, std::size_t) { ::operator delete (data, std::align_val_t{64}); }
+  friend bool operator==(LineAllocator, LineAllocator) { return true; }
+};
 
 /// A matrix of random numbers whose rows lie `gap` elements apart and which begins `offset` elements into its memory.
 template <class T>
@@ -42,7 +55,7 @@ class Storage {
 
  private:
   Index rows_, columns_, stride_, offset_;
-  std::vector<T> memory_;
+  std::vector<T, LineAllocator<T>> memory_;
 };
 
 template <class T>

@@ -9,9 +9,9 @@ namespace {
 
 using namespace testing;
 
-/// Tables of every width, in the order of the list, each a shard of its own rows, with a free column between them.
+/// Tables of every width, in the order of the list, each a shard of its own rows, `gap` columns from one to the next.
 template <class T, class I>
-void check_tables(const std::vector<Index>& columns, Index count) {
+void check_tables(const std::vector<Index>& columns, Index count, Index gap = 1) {
   const Index tables = std::ssize(columns);
   std::vector<Storage<T>> storage;
   std::vector<TableColumns<T>> slots;
@@ -22,14 +22,14 @@ void check_tables(const std::vector<Index>& columns, Index count) {
     storage.emplace_back(rows, columns[f], f % 3, f % 2, f + 1);
     const auto column = skewed_ids<I>(count, first_row - 2, first_row + rows + 2, f + 1);
     for (Index i = 0; i < count; ++i) ids[i * tables + f] = column[i];
-    total += columns[f] + 1;
+    total += columns[f] + gap;
   }
   Index out_column = 0;
   for (Index f = 0; f < tables; ++f) {
     slots.push_back({storage[f].read(), 10 * f, out_column});
-    out_column += columns[f] + 1;
+    out_column += columns[f] + gap;
   }
-  Storage<T> out{count, total, 2}, expected = out;
+  Storage<T> out{count, total, 2 * gap}, expected = out;
   gather_tables<T>(Cpu{}, slots, ids.data(), out.view());
   for (Index f = 0; f < tables; ++f) {
     std::vector<I> column(count);
@@ -50,6 +50,13 @@ TEST_CASE("tables gathered together are those gathered one by one", "[kernels]")
     check_tables<std::int32_t, std::int64_t>({16, 0, 1, 128, 3, 600, 64}, count);
     check_tables<std::int64_t, std::int32_t>(widths(), count);
   }
+}
+
+TEST_CASE("tables gathered into outputs too large for the caches have the same bits", "[kernels]") {
+  check_tables<float, std::int64_t>({16, 64, 80, 128}, 20'000, 0);
+  check_tables<float, std::int64_t>({16, 60, 84, 128}, 20'000, 0);
+  check_tables<float, std::int64_t>({16, 60, 84, 128}, 20'000, 16);
+  check_tables<double, std::int32_t>({64}, 20'000, 0);
 }
 
 }  // namespace
