@@ -38,6 +38,7 @@ cxxopts::Options command_line() {
   add("learning-rate", "Adagrad's, falling linearly to 0", text("0.1"), "X");
   add("storage", "Tables along the data axis: root, replicate or shard", text("root"), "KIND");
   add("exchange", "What moves for a lookup: automatic, table or rows", text("automatic"), "KIND");
+  add("reproducible", "Write the same vectors, to the last bit, on every grid; sends more");
   add("h,help", "Show this text");
   return options;
 }
@@ -150,6 +151,7 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
   options.learning_rate = number<double>(line, "learning-rate", 1e-9, 1e3);
   options.storage = parse_storage(text("storage"));
   options.exchange = parse_exchange(text("exchange"));
+  options.reproducible = line.count("reproducible") > 0;
   options.sampling.batch = number<Index>(line, "batch", 1, int_limit);
   options.sampling.window = number<Index>(line, "window", 1, 10'000);
   options.sampling.negatives = number<Index>(line, "negatives", 1, 10'000);

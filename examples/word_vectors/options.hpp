@@ -13,7 +13,8 @@ namespace word_vectors {
 
 /// How the tables are stored along the data axis: on coordinate 0, as copies, or as blocks of rows.
 enum class Storage { root, replicate, shard };
-/// What moves for a lookup: tables, or the rows that a batch names; automatic: whichever sends fewer bytes.
+/// What moves for a lookup and its gradient: tables, or the rows that a batch names; automatic: whichever is expected
+/// to send fewer bytes for the lookup, and rows for the gradient.
 enum class Movement { automatic, table, rows };
 
 /// The command line of word_vectors.
@@ -28,6 +29,7 @@ struct Options {
   double learning_rate = 0.1;
   Storage storage = Storage::root;
   Movement exchange = Movement::automatic;
+  bool reproducible = false;  ///< the same vectors, to the last bit, on every grid
   SamplingOptions sampling;
   std::vector<std::string> words;  ///< whose neighbours are to be shown, case-folded
 

@@ -40,11 +40,14 @@ tartan::Exchange exchange_of(Movement movement) {
 
 tartan::DistributedEmbedding<float> table(const tartan::CartesianTopology& grid, const std::string& name, Index words,
                                           const Options& options, tartan::Initializer initial) {
+  // Where tables move to several data ranks, their gradients come back whole as well.
+  const bool whole = options.exchange == Movement::table && grid.grid().extent(0) > 1;
   return {grid,
           {.name = name,
            .num_embeddings = words,
            .embedding_dim = options.dimension,
-           .sparse = true,
+           .sparse = !whole,
+           .reproducible = options.reproducible,
            .seed = options.seed,
            .initial = std::move(initial),
            .storage = placement_of(options.storage),
@@ -105,7 +108,8 @@ TrainingResult train(const tartan::CartesianTopology& grid, const Vocabulary& vo
 
       const tartan::CommRecorder recorder;
       tartan::GradientTape tape;
-      const auto products = dot(input(batch.centres), output(batch.targets));
+      const auto products =
+          dot(input(batch.centres), output(batch.targets), {.reproducible = options.reproducible});
       const auto scores = redistribute(products, batch.labels.distribution());
       const auto loss = binary_cross_entropy_with_logits(scores, batch.labels, tartan::LossReduction::sum);
       tape.backward(loss);

@@ -24,6 +24,9 @@ word_vectors_files(same_bits 4 1x1x1:root:table 1x2x1:root:table 1x2x1:root:auto
 word_vectors_files(storage 4 2x2x1:root:table 2x2x1:replicate:table 2x2x1:shard:table)
 word_vectors_files(close 8 1x1x1:root:table 2x1x1:root:table 1x1x2:root:table 2x1x4:root:table 2x1x4:shard:automatic
   COMPARE $<TARGET_FILE:compare_vectors> FIRST OTHER 1e-3 1e-6)
+set(same --dimension=80:--epochs=2:--reproducible)
+word_vectors_files(reproducible 8 1x1x1:root:automatic:${same} 2x1x2:root:table:${same} 4x1x1:replicate:automatic:${same}
+  1x4x1:shard:rows:${same} 2x2x2:shard:automatic:${same} 2x2x2:replicate:rows:${same} 1x1x4:root:automatic:${same})
 
 # The same program in a build whose default corpus was never written.
 add_executable(word_vectors_astray

@@ -1,5 +1,5 @@
 # Trains on several grids and compares the files of vectors with the first one's.
-#   PROGRAM, LAUNCH (the command line up to the number of ranks), CORPUS, FOLDER, RUNS (GRID:STORAGE:EXCHANGE;...),
+#   PROGRAM, LAUNCH (the command line up to the number of ranks), CORPUS, FOLDER, RUNS (GRID:STORAGE:EXCHANGE[:OPTION...];...),
 #   COMPARE (a command with FIRST and OTHER for the two files; none: the bytes must be the same)
 
 file(REMOVE_RECURSE ${FOLDER})
@@ -10,12 +10,14 @@ foreach(run IN LISTS RUNS)
   list(GET parts 0 grid)
   list(GET parts 1 storage)
   list(GET parts 2 exchange)
+  list(REMOVE_AT parts 0 1 2)
+  set(options ${parts})
   string(REPLACE "x" "*" ranks ${grid})
   math(EXPR ranks "${ranks}")
   set(file ${FOLDER}/${grid}.${storage}.${exchange}.txt)
   execute_process(
     COMMAND ${LAUNCH} ${ranks} ${PROGRAM} --grid ${grid} --storage ${storage} --exchange ${exchange} --corpus ${CORPUS} --output ${file}
-      --dimension 18 --epochs 5 --batch 256 --minimum-count 3
+      --dimension 18 --epochs 5 --batch 256 --minimum-count 3 ${options}
     RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
   message("${output}")
   if(NOT status EQUAL 0)
@@ -25,7 +27,7 @@ foreach(run IN LISTS RUNS)
      NOT output MATCHES "\nfinal loss [0-9]+\\.[0-9]+, [0-9]+ words/s, [0-9]+\\.[0-9] bytes/word\n$")
     message(FATAL_ERROR "${run}: the last lines are missing")
   endif()
-  if(exchange STREQUAL table AND grid MATCHES "^([0-9]+)x1x([0-9]+)$")
+  if(exchange STREQUAL table AND NOT options AND grid MATCHES "^([0-9]+)x1x([0-9]+)$")
     # Two tables out and their gradients back, a step; a number a target out and back.
     set(data ${CMAKE_MATCH_1})
     set(columns ${CMAKE_MATCH_2})

@@ -4,6 +4,7 @@
 #include "training.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 
@@ -160,6 +161,24 @@ TEST_CASE("every grid comes close to one rank, whatever is stored where and move
         if (first && grid[0] <= 2) CHECK(same_bits(result.vectors, first->vectors));
         if (!first) first = result;
       }
+    }
+  }
+}
+
+TEST_CASE("reproducible training gives the same bits on every grid, whatever is stored where and moves") {
+  auto options = small_options();
+  options.epochs = 1;
+  options.dimension = 80;  // three leaves, the last one not whole
+  options.reproducible = true;
+  const auto alone = trained(Partition(world()).first(1).cartesian({1, 1, 1}), options);
+  int turn = 0;
+  for (const auto& grid : factorisations(world().size(), 3)) {
+    const auto topology = Partition(world()).cartesian(grid);
+    for (const auto storage : {Storage::root, Storage::replicate, Storage::shard}) {
+      INFO(grid.to_string());
+      options.storage = storage;
+      options.exchange = std::array{Movement::table, Movement::rows, Movement::automatic}[++turn % 3];
+      CHECK(same_bits(trained(topology, options).vectors, alone.vectors));
     }
   }
 }
