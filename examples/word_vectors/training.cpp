@@ -108,8 +108,7 @@ TrainingResult train(const tartan::CartesianTopology& grid, const Vocabulary& vo
 
       const tartan::CommRecorder recorder;
       tartan::GradientTape tape;
-      const auto products =
-          dot(input(batch.centres), output(batch.targets), {.reproducible = options.reproducible});
+      const auto products = dot(input(batch.centres), output(batch.targets), {.reproducible = options.reproducible});
       const auto scores = redistribute(products, batch.labels.distribution());
       const auto loss = binary_cross_entropy_with_logits(scores, batch.labels, tartan::LossReduction::sum);
       tape.backward(loss);

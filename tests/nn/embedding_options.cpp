@@ -67,8 +67,7 @@ void check_layer(const CartesianTopology& topology, const EmbeddingLayerOptions&
   CHECK(matches(weight.dense_gradient(), *gradient, !sharded));
 
   const auto* sparse = std::get_if<RowSparse<T>>(&weight.gradient());
-  const bool by_rows = options.exchange == Exchange::rows && (sharded || grid.extent(0) == 1);
-  if (by_rows || !options.sparse) REQUIRE((sparse != nullptr) == options.sparse);
+  REQUIRE((sparse != nullptr) == options.sparse);
   if (sparse != nullptr) {
     std::vector<Index> mine;
     const auto box = weight.value().box();

@@ -126,9 +126,8 @@ struct AdamOptions {
 /// Adam (Kingma, Ba 2015) as PyTorch has it: m = beta1 · m + (1 - beta1) · g, v = beta2 · v + (1 - beta2) · g², and
 /// after n steps of the parameter, weight -= learning_rate / (1 - beta1^n) · m / (sqrt(v / (1 - beta2^n)) + epsilon). A
 /// row-sparse gradient changes m, v and weight of its rows only, by the rule of PyTorch's SparseAdam: weight -=
-/// learning_rate · sqrt(1 - beta2^n) / (1 - beta1^n) · m / (sqrt(v) + epsilon). The two rules differ, and whether a
-/// gradient is row-sparse may depend on the grid (EmbeddingLayerOptions::sparse): for one result on every grid take
-/// layers that are not sparse, or sparse ones with Exchange::rows.
+/// learning_rate · sqrt(1 - beta2^n) / (1 - beta1^n) · m / (sqrt(v) + epsilon). The two rules differ; whether a
+/// gradient is row-sparse is the layer's choice (EmbeddingLayerOptions::sparse) and does not depend on the grid.
 template <class T>
 class Adam : public Optimizer<T> {
  public:
