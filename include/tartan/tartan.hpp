@@ -47,6 +47,7 @@
 #include <tartan/nn/linear.hpp>
 #include <tartan/nn/local_embedding.hpp>
 #include <tartan/nn/module.hpp>
+#include <tartan/nn/multi_embedding.hpp>
 #include <tartan/nn/tensor_parallel_embedding.hpp>
 
 #include <tartan/optim/optimizer.hpp>

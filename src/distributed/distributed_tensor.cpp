@@ -161,13 +161,14 @@ std::optional<std::pair<T, T>> DistributedTensor<T>::local_range() const {
 }
 
 template <class T>
-bool DistributedTensor<T>::is_checked(Index bound) const noexcept {
-  return state_ && state_->checked == std::pair(state_->version, bound);
+bool DistributedTensor<T>::is_checked(std::span<const Index> bounds) const noexcept {
+  return state_ && state_->checked && state_->checked->first == state_->version &&
+         std::ranges::equal(state_->checked->second, bounds);
 }
 
 template <class T>
-void DistributedTensor<T>::set_checked(Index bound) const noexcept {
-  if (state_) state_->checked = std::pair(state_->version, bound);
+void DistributedTensor<T>::set_checked(std::span<const Index> bounds) const {
+  if (state_) state_->checked = std::pair(state_->version, std::vector(bounds.begin(), bounds.end()));
 }
 
 template <class T>

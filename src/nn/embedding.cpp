@@ -92,8 +92,11 @@ DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology,
   if (axes_.rows) placements[static_cast<std::size_t>(*axes_.rows)] = Shard{0};
   if (axes_.columns) placements[static_cast<std::size_t>(*axes_.columns)] = Shard{1};
   DistributionOptions how{.nesting = weight_nesting(axes_, topology.grid().axes()), .block_extents = {}};
-  if (options_.reproducible && axes_.columns)
+  if (axes_.columns && !options_.column_extents.empty()) {
+    how.block_extents[*axes_.columns] = options_.column_extents;
+  } else if (axes_.columns && options_.reproducible) {
     how.block_extents[*axes_.columns] = leaf_blocks(columns, topology.grid().extent(*axes_.columns));
+  }
   applied_ = Distribution(topology, Shape{rows, columns}, std::move(placements), std::move(how));
   stored_ = axes_.data ? applied_.with(*axes_.data, storage) : applied_;
 }

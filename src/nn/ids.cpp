@@ -1,5 +1,6 @@
 #include "nn/ids.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <unordered_map>
 
@@ -13,28 +14,30 @@ namespace tartan::lookup {
 namespace {
 
 template <class I>
-void require_in_range(const DistributedTensor<I>& ids, Index bound) {
+void require_in_range(const DistributedTensor<I>& ids, std::span<const Index> bounds) {
   const auto range = ids.local_range();
-  if (!range || (range->first >= 0 && range->second < bound)) return;
+  if (!range || (range->first >= 0 && range->second < std::ranges::min(bounds))) return;
   const auto local = ids.local().span();
-  Index flat = 0;
-  while (local[static_cast<std::size_t>(flat)] >= 0 && local[static_cast<std::size_t>(flat)] < bound) ++flat;
-  auto position = ids.local().shape().index(flat);
+  std::size_t flat = 0;
+  const auto table = [&] { return flat % bounds.size(); };  // no rank has a part of the last dimension
+  while (flat < local.size() && local[flat] >= 0 && local[flat] < bounds[table()]) ++flat;
+  if (flat == local.size()) return;
+  auto position = ids.local().shape().index(static_cast<Index>(flat));
   const auto box = ids.box();
   for (int dim = 0; dim < box.dimensions(); ++dim) position[static_cast<std::size_t>(dim)] += box[dim].begin;
-  fail("id {} at position ({}) of the ids on rank {} is out of range: the table has {} rows, so ids are 0 to {}",
-       local[static_cast<std::size_t>(flat)], fmt::join(position, ", "), ids.topology().root().rank(), bound,
-       bound - 1);
+  fail("id {} at position ({}) of the ids on rank {} is out of range: {} has {} rows, so ids are 0 to {}", local[flat],
+       fmt::join(position, ", "), ids.topology().root().rank(),
+       bounds.size() == 1 ? "the table" : fmt::format("table {}", table()), bounds[table()], bounds[table()] - 1);
 }
 
 }  // namespace
 
 template <class I>
-void check_ids(const DistributedTensor<I>& ids, Index bound) {
-  if (ids.is_checked(bound)) return;
+void check_ids(const DistributedTensor<I>& ids, std::span<const Index> bounds) {
+  if (ids.is_checked(bounds)) return;
   std::exception_ptr error;
   try {
-    require_in_range(ids, bound);
+    require_in_range(ids, bounds);
   } catch (...) {
     error = std::current_exception();
   }
@@ -51,7 +54,7 @@ void check_ids(const DistributedTensor<I>& ids, Index bound) {
     }
   }
   if (error) std::rethrow_exception(error);
-  ids.set_checked(bound);
+  ids.set_checked(bounds);
 }
 
 Index padding_row(const std::optional<Index>& padding_idx, Index rows) {
@@ -95,10 +98,10 @@ std::vector<Index> positions(const DistributedTensor<I>& ids) {
   return result;
 }
 
-#define INSTANTIATE(I)                                                  \
-  template void check_ids(const DistributedTensor<I>&, Index);          \
-  template DistributedTensor<I> gathered(const DistributedTensor<I>&);  \
-  template std::vector<Index> frequencies(const DistributedTensor<I>&); \
+#define INSTANTIATE(I)                                                          \
+  template void check_ids(const DistributedTensor<I>&, std::span<const Index>); \
+  template DistributedTensor<I> gathered(const DistributedTensor<I>&);          \
+  template std::vector<Index> frequencies(const DistributedTensor<I>&);         \
   template std::vector<Index> positions(const DistributedTensor<I>&);
 TARTAN_FOR_EACH_ID_TYPE(INSTANTIATE)
 #undef INSTANTIATE

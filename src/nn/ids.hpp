@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <vector>
 
 #include <tartan/distributed/distributed_tensor.hpp>
@@ -9,9 +10,14 @@
 namespace tartan::lookup {
 
 /// Throws Error on every rank where an id is outside [0, bound), naming id, position and rank: agreed once per ids
-/// tensor, along the axes that shard it; replicated ids are judged alike by every rank that has them.
+/// tensor, along the axes that shard it; replicated ids are judged alike by every rank that has them. `bounds`: one for
+/// all ids, or, where there are many tables, one for each index of the last dimension.
 template <class I>
-void check_ids(const DistributedTensor<I>& ids, Index bound);
+void check_ids(const DistributedTensor<I>& ids, std::span<const Index> bounds);
+template <class I>
+void check_ids(const DistributedTensor<I>& ids, Index bound) {
+  check_ids(ids, {&bound, 1});
+}
 
 /// The row that padding_idx means, or -1; throws Error where the table does not have it.
 Index padding_row(const std::optional<Index>& padding_idx, Index rows);

@@ -92,14 +92,17 @@ class DistributedTensor {
 
   /// The least and the greatest element of this rank's part; none where it is empty.
   std::optional<std::pair<T, T>> local_range() const;
-  /// Whether every element was found to lie in [0, bound) for all ranks, since the last modify().
-  bool is_checked(Index bound) const noexcept;
-  void set_checked(Index bound) const noexcept;
+  /// Whether every element was found to lie in [0, bound) for all ranks, since the last modify(). `bounds`: one for
+  /// all elements, or one for each index of the last dimension.
+  bool is_checked(std::span<const Index> bounds) const noexcept;
+  void set_checked(std::span<const Index> bounds) const;
+  bool is_checked(Index bound) const noexcept { return is_checked({&bound, 1}); }
+  void set_checked(Index bound) const { set_checked({&bound, 1}); }
 
  private:
   struct State {
     std::uint64_t version = 0;
-    std::optional<std::pair<std::uint64_t, Index>> checked = {};  ///< (version, bound) that passed
+    std::optional<std::pair<std::uint64_t, std::vector<Index>>> checked = {};  ///< (version, bounds) that passed
   };
 
   void require_state() const;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <tartan/nn/functional.hpp>
 #include <tartan/nn/initializers.hpp>
@@ -30,6 +31,9 @@ struct EmbeddingLayerOptions {
   std::string name = "embedding";
   Index num_embeddings = 0;  ///< V >= 1
   Index embedding_dim = 0;   ///< D >= 1
+  /// The extents of the blocks of columns along the columns axis, one for each of its coordinates, instead of the
+  /// balanced split.
+  std::vector<Index> column_extents = {};
   /// Global row number, -V <= p < V, negative from the end: initially zero, and its gradient is exactly 0.
   std::optional<Index> padding_idx = {};
   /// At every call, rows that are looked up and whose norm exceeds this are scaled down first: see
@@ -102,6 +106,12 @@ class DistributedEmbedding : public Module<T> {
   /// others.
   Distribution input_distribution(const Shape& shape) const;
 
+ protected:
+  /// The weight as the lookup needs it; collective where it has changed since the last call.
+  Variable<T> table() const;
+  /// Whether a lookup of such ids moves rows.
+  bool moves_rows(const Distribution& ids) const;
+
  private:
   CartesianTopology topology_;
   EmbeddingLayerOptions options_;
@@ -109,10 +119,6 @@ class DistributedEmbedding : public Module<T> {
   /// All but the weight.
   DistributedEmbedding(const CartesianTopology& topology, EmbeddingLayerOptions options, Index rows, Index columns);
   void keep(DistributedTensor<T> weight);
-  /// The weight as the lookup needs it; collective where it has changed since the last call.
-  Variable<T> table() const;
-  /// Whether a lookup of such ids moves rows.
-  bool moves_rows(const Distribution& ids) const;
 
   Distribution applied_;  ///< of the weight during the lookup: Replicate along the data axis
   Distribution stored_;   ///< of the weight between: options.storage along the data axis

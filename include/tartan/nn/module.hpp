@@ -29,6 +29,8 @@ class Module {
     parameters_.push_back(Variable<T>::parameter(std::move(name), std::move(value)));
     return parameters_.back();
   }
+  /// One that another module has.
+  void add_parameter(Variable<T> parameter) { parameters_.push_back(std::move(parameter)); }
 
  private:
   std::vector<Variable<T>> parameters_;
