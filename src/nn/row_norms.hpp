@@ -26,6 +26,6 @@ void require_norms(const Variable<T>& weight, const RowNorms& norms);
 /// combined by one collective; leaves take one for each weight.
 template <class T, class I>
 void renormalize(const std::vector<DistributedTensor<I>>& batches, std::vector<Variable<T>> weights,
-                 const RowNorms& norms);
+                 const RowNorms& options);
 
 }  // namespace tartan::lookup
