@@ -1,20 +1,20 @@
 #include "options.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <charconv>
-#include <cxxopts.hpp>
 #include <limits>
 #include <string_view>
-#include <type_traits>
+
+#include "support/command_line.hpp"
 
 namespace word_vectors {
 namespace {
 
+using command_line::number;
+using command_line::reject;
+
 constexpr Index int_limit = std::numeric_limits<std::int32_t>::max();
 
-cxxopts::Options command_line() {
+cxxopts::Options usage() {
   cxxopts::Options options(
       "word_vectors",
       "Skip-gram word vectors with negative sampling, trained over a Cartesian grid of MPI ranks.\n"
@@ -41,45 +41,6 @@ cxxopts::Options command_line() {
   add("reproducible", "Write the same vectors, to the last bit, on every grid; sends more");
   add("h,help", "Show this text");
   return options;
-}
-
-[[noreturn]] void reject(const std::string& option, const std::string& value, const std::string& expected) {
-  throw tartan::Error(fmt::format("--{} \"{}\": expected {}", option, value, expected));
-}
-
-template <class T>
-std::optional<T> parse_whole(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
-template <class T>
-T number(const cxxopts::ParseResult& line, const std::string& option, T lowest, T highest) {
-  const auto& text = line[option].as<std::string>();
-  const auto value = parse_whole<T>(text);
-  if (!value || !(lowest <= *value && *value <= highest)) {
-    reject(
-        option, text,
-        fmt::format("{} from {} to {}", std::is_floating_point_v<T> ? "a number" : "a whole number", lowest, highest));
-  }
-  return *value;
-}
-
-tartan::Shape parse_grid(const std::string& text) {
-  const std::string expected = "three extents of 1 or more that multiply to the number of ranks, as 2x1x4";
-  std::vector<Index> extents;
-  std::string_view rest = text;
-  for (bool more = true; more;) {
-    const auto cross = rest.find('x');
-    const auto extent = parse_whole<std::int32_t>(rest.substr(0, cross));
-    if (!extent || *extent < 1) reject("grid", text, expected);
-    extents.push_back(*extent);
-    more = cross != std::string_view::npos;
-    if (more) rest.remove_prefix(cross + 1);
-  }
-  if (extents.size() != 3) reject("grid", text, expected);
-  return tartan::Shape(std::move(extents));
 }
 
 Storage parse_storage(const std::string& text) {
@@ -114,34 +75,17 @@ std::vector<std::string> parse_words(const std::string& text) {
   return words;
 }
 
-cxxopts::ParseResult parse(int argc, const char* const* argv) try {
-  auto options = command_line();
-  return options.parse(argc, argv);
-} catch (const cxxopts::exceptions::exception& error) {
-  throw tartan::Error(fmt::format("{} (see --help)", error.what()));
-}
-
 }  // namespace
 
-tartan::Shape Options::grid_for(int ranks) const {
-  tartan::Shape shape = grid.value_or(tartan::Shape{1, 1, ranks});
-  if (shape.elements() != ranks) {
-    throw tartan::Error(fmt::format("--grid {}x{}x{} has {} ranks, but this job has {}", shape[0], shape[1], shape[2],
-                                    shape.elements(), ranks));
-  }
-  return shape;
-}
+tartan::Shape Options::grid_for(int ranks) const { return command_line::grid_for(grid, ranks); }
 
 std::optional<Options> parse_options(int argc, const char* const* argv) {
-  const auto line = parse(argc, argv);
+  const auto line = command_line::parse(usage(), argc, argv);
   if (line.count("help") > 0) return std::nullopt;
-  if (!line.unmatched().empty()) {
-    throw tartan::Error(fmt::format("unexpected argument \"{}\" (see --help)", line.unmatched().front()));
-  }
   const auto text = [&](const char* option) { return line[option].as<std::string>(); };
 
   Options options;
-  if (line.count("grid") > 0) options.grid = parse_grid(text("grid"));
+  options.grid = command_line::grid(line);
   options.corpus = path(line, "corpus");
   if (text("output") != "none") options.output = path(line, "output");
   options.dimension = number<Index>(line, "dimension", 1, int_limit);
@@ -160,6 +104,6 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
   return options;
 }
 
-std::string help_text() { return command_line().help(); }
+std::string help_text() { return usage().help(); }
 
 }  // namespace word_vectors

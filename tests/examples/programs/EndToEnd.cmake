@@ -77,3 +77,31 @@ tartan_mpi_command(first_program 8 60 $<TARGET_FILE:first_program>)
 add_test(NAME first_program.np8 COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${first_program}"
   -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/programs/expect_falling_norm.cmake)
 set_tests_properties(first_program.np8 PROPERTIES PROCESSORS 8 TIMEOUT 70 LABELS mpi ENVIRONMENT "${tartan_test_environment}")
+
+# click_prediction_aucs(<name> <ranks> <grid>... [ARGUMENTS <argument>...] [BASELINE <argument>...])
+function(click_prediction_aucs name ranks)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "ARGUMENTS;BASELINE")
+  set(launch ${TIMEOUT_EXECUTABLE} -k 5 120 ${tartan_mpiexec} ${MPIEXEC_NUMPROC_FLAG})
+  add_test(NAME click_prediction.${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:click_prediction>
+    "-DLAUNCH=${launch}" "-DGRIDS=${arg_UNPARSED_ARGUMENTS}" "-DARGUMENTS=${arg_ARGUMENTS}" "-DBASELINE=${arg_BASELINE}"
+    -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/programs/expect_clicks.cmake)
+  set_tests_properties(click_prediction.${name} PROPERTIES PROCESSORS ${ranks} TIMEOUT 300 LABELS mpi
+    ENVIRONMENT "${tartan_test_environment};OMPI_MCA_orte_tmpdir_base=${PROJECT_BINARY_DIR}/mpi/clicks_${name}")
+endfunction()
+
+set(briefly --steps 60 --batch 300 --test-samples 3000 --dimension 5)
+if(NOT CMAKE_BUILD_TYPE STREQUAL Debug)  # which takes minutes
+  click_prediction_aucs(defaults 1 1x1x1 BASELINE --no-embeddings)
+endif()
+click_prediction_aucs(grids 4 1x1x1 2x1x1 1x2x1 1x1x2 2x2x1 2x1x2 1x2x2 1x1x4 3x1x1 ARGUMENTS ${briefly})
+click_prediction_aucs(many_ranks 8 1x1x1 2x2x2 1x6x1 ARGUMENTS ${briefly})
+click_prediction_aucs(no_embeddings 4 1x1x1 2x1x2 ARGUMENTS ${briefly} --no-embeddings)
+foreach(ranks 1 4)
+  tartan_ending_test(click_prediction.grid.np${ranks} ${ranks} failure $<TARGET_FILE:click_prediction> --grid 3x1x2
+    SHOWS_ONCE "error: --grid 3x1x2 has 6 ranks, but this job has ${ranks}")
+  tartan_ending_test(click_prediction.bad_number.np${ranks} ${ranks} failure $<TARGET_FILE:click_prediction> --steps none
+    SHOWS_ONCE "error: --steps \"none\": expected a whole number")
+  tartan_ending_test(click_prediction.diverging.np${ranks} ${ranks} failure $<TARGET_FILE:click_prediction> ${briefly}
+    --learning-rate 1e30 SHOWS_ONCE "error: the loss is not finite in step")
+endforeach()
+tartan_ending_test(click_prediction.help 4 success $<TARGET_FILE:click_prediction> --help SHOWS_ONCE "Launch with: mpiexec")

@@ -1,0 +1,49 @@
+#include "command_line.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace command_line {
+
+cxxopts::ParseResult parse(cxxopts::Options options, int argc, const char* const* argv) try {
+  auto line = options.parse(argc, argv);
+  if (!line.unmatched().empty()) {
+    throw tartan::Error(fmt::format("unexpected argument \"{}\" (see --help)", line.unmatched().front()));
+  }
+  return line;
+} catch (const cxxopts::exceptions::exception& error) {
+  throw tartan::Error(fmt::format("{} (see --help)", error.what()));
+}
+
+void reject(const std::string& option, const std::string& value, const std::string& expected) {
+  throw tartan::Error(fmt::format("--{} \"{}\": expected {}", option, value, expected));
+}
+
+std::optional<tartan::Shape> grid(const cxxopts::ParseResult& line) {
+  if (line.count("grid") == 0) return std::nullopt;
+  const auto& text = line["grid"].as<std::string>();
+  const std::string expected = "three extents of 1 or more that multiply to the number of ranks, as 2x1x4";
+  std::vector<tartan::Index> extents;
+  std::string_view rest = text;
+  for (bool more = true; more;) {
+    const auto cross = rest.find('x');
+    const auto extent = whole_number<std::int32_t>(rest.substr(0, cross));
+    if (!extent || *extent < 1) reject("grid", text, expected);
+    extents.push_back(*extent);
+    more = cross != std::string_view::npos;
+    if (more) rest.remove_prefix(cross + 1);
+  }
+  if (extents.size() != 3) reject("grid", text, expected);
+  return tartan::Shape(std::move(extents));
+}
+
+tartan::Shape grid_for(const std::optional<tartan::Shape>& grid, int ranks) {
+  tartan::Shape shape = grid.value_or(tartan::Shape{1, 1, ranks});
+  if (shape.elements() != ranks) {
+    throw tartan::Error(fmt::format("--grid {}x{}x{} has {} ranks, but this job has {}", shape[0], shape[1], shape[2],
+                                    shape.elements(), ranks));
+  }
+  return shape;
+}
+
+}  // namespace command_line
