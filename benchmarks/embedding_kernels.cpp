@@ -1,4 +1,4 @@
-// The row kernels against memcpy of the same bytes, on one thread:
+// The row kernels against memcpy of the same bytes, on TARTAN_THREADS threads (memcpy: one):
 //   embedding_kernels [repetitions [columns...]]
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -15,9 +15,12 @@
 #include <string_view>
 #include <vector>
 
+#include <tartan/base/threads.hpp>
 #include <tartan/version.hpp>
 
+#include "kernels/bags.hpp"
 #include "kernels/rows.hpp"
+#include "kernels/tables.hpp"
 
 namespace {
 
@@ -26,6 +29,8 @@ using namespace tartan::kernels;
 
 constexpr Index table_rows = 1'000'000;
 constexpr Index lookups = 131'072;
+constexpr Index bag = 16, bags = lookups / bag;
+constexpr Index tables = 32, batch = lookups / tables;
 constexpr Index sort_bytes = 52 * lookups;
 
 /// A matrix in huge pages, every page of it touched.
@@ -126,6 +131,7 @@ void measure_columns(Index columns, int repetitions) {
   const Index copied = lookups * row_bytes;
   const Index id_bytes = lookups * static_cast<Index>(sizeof(Index));
   const Index zeros = table_rows * row_bytes;
+  const Index wide = tables * columns;
 
   for (const std::string law : {"uniform", "zipf"}) {
     std::mt19937_64 random{1};
@@ -134,6 +140,15 @@ void measure_columns(Index columns, int repetitions) {
     const auto plan = plan_ids();
     const auto distinct = std::ssize(plan.rows);
     const Index gradient = copied + 2 * distinct * row_bytes;
+    std::vector<Index> offsets(bags + 1);
+    for (Index b = 0; b <= bags; ++b) offsets[b] = b * bag;
+    std::vector<TableColumns<float>> slots;
+    for (Index f = 0; f < tables; ++f) {
+      const Index first = f * (table_rows / tables);
+      slots.push_back({{table.read().row(first), table_rows / tables, columns, columns}, 0, f * columns});
+    }
+    std::vector<Index> by_sample(ids);
+    for (Index& id : by_sample) id %= table_rows / tables;
     const auto compare = [&](const char* kernel, Index bytes, Index bytes_at_best, auto&& body) {
       measure({kernel, law, columns, bytes, bytes_at_best}, repetitions, copied, body,
               [&] { std::memcpy(rows.view().data, contributions.view().data, copied); });
@@ -148,6 +163,11 @@ void measure_columns(Index columns, int repetitions) {
       fold_rows(Cpu{}, plan, contributions.read(), rows.first(distinct));
       add_rows(Cpu{}, plan.rows.data(), distinct, rows.read(), table.view());
     });
+    compare("bag", copied + bags * row_bytes + id_bytes, distinct * row_bytes + bags * row_bytes + id_bytes,
+            [&] { sum_bags(Cpu{}, table.read(), 0, ids.data(), offsets.data(), nullptr, -1, rows.first(bags)); });
+    compare("tables", 2 * copied + id_bytes, copied + distinct * row_bytes + id_bytes, [&] {
+      gather_tables<float>(Cpu{}, slots, by_sample.data(), {rows.view().data, batch, wide, wide});
+    });
     compare("dense", zeros + gradient + id_bytes + sort_bytes, zeros + gradient + id_bytes, [&] {
       std::memset(table.view().data, 0, zeros);
       accumulate_rows(Cpu{}, plan_ids(), contributions.read(), table.view());
@@ -157,7 +177,8 @@ void measure_columns(Index columns, int repetitions) {
 
 constexpr const char* legend =
     R"(gather: rows of the table by id; accumulate: plan, fold and add to the table; planned: without the plan; in two: planned,
-the folds written to memory, then added; dense: accumulate after zero-filling the table; copy: memcpy of B x D floats.
+the folds written to memory, then added; dense: accumulate after zero-filling the table; bag: sums of 16 rows; tables: the
+table as 32 tables, gathered together; copy: memcpy of B x D floats.
 Times in ms: lower quartile, median, upper quartile. Fractions of the copy: by time; by the bytes that move without reuse in
 a cache (accumulate, dense: with the sort's 52 B); by those that move at best.
 )";
@@ -168,12 +189,12 @@ int main(int argc, char** argv) {
   const int repetitions = argc > 1 ? std::atoi(argv[1]) : 200;
   std::vector<Index> widths;
   for (int i = 2; i < argc; ++i) widths.push_back(std::atoll(argv[i]));
-  if (widths.empty()) widths = {4, 16, 64, 128, 768, 1024};
+  if (widths.empty()) widths = {4, 16, 32, 64, 128, 256, 768, 1024};
   double load = 0;
   getloadavg(&load, 1);
 
-  fmt::print("{}\n{} repetitions, load {:.2f}, float, V = {}, B = {}, zipf exponent 1.05, one thread\n{}",
-             build_info().to_string(), repetitions, load, table_rows, lookups, legend);
+  fmt::print("{}\n{} repetitions, load {:.2f}, float, V = {}, B = {}, zipf exponent 1.05, threads {}\n{}",
+             build_info().to_string(), repetitions, load, table_rows, lookups, threads(), legend);
   fmt::print("{:11} {:8} {:>5} {:>27} {:>27} {:>8} {:>18} {:>18}\n", "kernel", "ids", "D", "kernel", "copy", "time",
              "MB, no reuse", "MB, best");
   for (const Index columns : widths) measure_columns(columns, repetitions);

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The row kernels against PyTorch's and FBGEMM's CPU operators: same process, same ids, one call of each in turn.
 
-    embedding_peers.py LIBRARY [--threads 1,2] [--columns 4,...] [--cells gather,...] [--seconds S] [--csv FILE]
+    embedding_peers.py LIBRARY [--threads 1,2] [--columns 4,...] [--cells gather,...] [--seconds S] [--cpu-time]
 
 LIBRARY is libembedding_c.so of the build. Needs PyTorch; FBGEMM (package fbgemm-gpu-cpu) is measured where it imports.
 A line is a cell: best times in ms of Tartan and of each peer, and the peers' over Tartan's; cells in which a peer is
 faster end in "behind". Ratios of medians stand beside those of the best times: on a machine that does other things, too,
-the best times say more.
+the best times say more, and with --threads 1 --cpu-time waiting for a core does not count at all.
 """
 
 import argparse
@@ -160,13 +160,13 @@ def many_tables(tartan, rows, columns, law, generator):
     return lambda: tartan.tables(ours, TABLES, rows, columns, by_sample, batch, out), peers
 
 
-def milliseconds(call):
-    start = time.perf_counter()
+def milliseconds(call, clock):
+    start = clock()
     call()
-    return 1e3 * (time.perf_counter() - start)
+    return 1e3 * (clock() - start)
 
 
-def measure(name, ours, peers, seconds):
+def measure(name, ours, peers, seconds, clock):
     """Times of everyone in turn, {who: [ms]}, for `seconds` and at least five rounds."""
     everyone = {"tartan": ours, **peers}
     times = {who: [] for who in everyone}
@@ -177,7 +177,7 @@ def measure(name, ours, peers, seconds):
         while len(times["tartan"]) < 5 or time.monotonic() < end:
             for who, call in everyone.items():
                 time.sleep(0.002)  # the threads of the one before fall asleep
-                times[who].append(milliseconds(call))
+                times[who].append(milliseconds(call, clock))
     return times
 
 
@@ -188,11 +188,16 @@ def main():
     parser.add_argument("--columns", default="4,16,32,64,128,256,1024")
     parser.add_argument("--cells", default="gather,accumulate,dense,bag,weighted bag,max bag,bag sgd,tables")
     parser.add_argument("--seconds", type=float, default=1)
+    parser.add_argument("--cpu-time", action="store_true")
     options = parser.parse_args()
+    if options.cpu_time and options.threads != "1":
+        parser.error("--cpu-time adds up the time of all threads: it needs --threads 1")
+    clock = time.process_time if options.cpu_time else time.perf_counter
     tartan = Tartan(options.library)
     fbgemm = why_no_fbgemm if SplitTableBatchedEmbeddingBagsCodegen is None else "measured"
     print(f"PyTorch {torch.__version__}, FBGEMM: {fbgemm}; {LOOKUPS} lookups, bags of {BAG}, {TABLES} tables")
-    print(f"load {os.getloadavg()[0]:.2f} before; best times in ms (in brackets: ratio of medians)")
+    print(f"load {os.getloadavg()[0]:.2f} before; best {'CPU ' if options.cpu_time else ''}times in ms"
+          " (in brackets: ratio of medians)")
     behind = count = 0
     for columns in map(int, options.columns.split(",")):
         for law in "uniform", "zipf":
@@ -201,7 +206,7 @@ def main():
                 for threads in map(int, options.threads.split(",")):
                     torch.set_num_threads(threads)
                     tartan.library.tartan_bench_set_threads(threads)
-                    times = measure(name, ours, peers, options.seconds)
+                    times = measure(name, ours, peers, options.seconds, clock)
                     best = {who: min(all_times) for who, all_times in times.items()}
                     middle = {who: statistics.median(all_times) for who, all_times in times.items()}
                     slower = any(best[who] < best["tartan"] for who in peers)

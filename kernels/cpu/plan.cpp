@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <limits>
-#include <memory>
+#include <utility>
+#include <vector>
 
 #include "base/element_types.hpp"
 #include "kernels/rows.hpp"
@@ -16,12 +18,41 @@ struct Hit {
   Word position;
 };
 
+/// Two lists of hits that stay with their thread while they are small: the first touch of fresh memory costs as much as
+/// a sort.
+template <class Word>
+class Workspace {
+ public:
+  explicit Workspace(Index count) {
+    for (auto& hits : lists()) {
+      if (std::ssize(hits) < count) hits = std::vector<Hit<Word>>(count);
+    }
+  }
+  ~Workspace() {
+    constexpr Index kept = (Index{1} << 23) / sizeof(Hit<Word>);
+    for (auto& hits : lists()) {
+      if (std::ssize(hits) > kept) hits = {};
+    }
+  }
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+
+  Hit<Word>* hits() const { return lists()[0].data(); }
+  Hit<Word>* spare() const { return lists()[1].data(); }
+
+ private:
+  static std::array<std::vector<Hit<Word>>, 2>& lists() {
+    static thread_local std::array<std::vector<Hit<Word>>, 2> both;
+    return both;
+  }
+};
+
 /// Buckets of 2^11 counters and their heads stay in the first-level cache; fewer rows than that are one counting sort.
 constexpr int digit_bits = 11;
 
-/// Sorts `hits` by row, stably; `spare` is as large.
+/// Sorts `hits` by row, stably; `spare` is as large. The result is in one of the two.
 template <class Word>
-void sort_by_row(std::unique_ptr<Hit<Word>[]>& hits, std::unique_ptr<Hit<Word>[]>& spare, Index count, int row_bits) {
+Hit<Word>* sort_by_row(Hit<Word>* hits, Hit<Word>* spare, Index count, int row_bits) {
   const int passes = (row_bits + digit_bits - 1) / digit_bits;
   for (int pass = 0; pass < passes; ++pass) {
     const int shift = row_bits * pass / passes;
@@ -32,13 +63,15 @@ void sort_by_row(std::unique_ptr<Hit<Word>[]>& hits, std::unique_ptr<Hit<Word>[]
     Index begin = 0;
     for (Index& head : heads) begin += std::exchange(head, begin);
     for (Index i = 0; i < count; ++i) spare[heads[digit(hits[i])]++] = hits[i];
-    hits.swap(spare);
+    std::swap(hits, spare);
   }
+  return hits;
 }
 
 template <class Word, class I>
 RowPlan plan_with(const I* ids, Index count, Index first_row, Index rows, Index padding) {
-  auto hits = std::make_unique_for_overwrite<Hit<Word>[]>(count);
+  const Workspace<Word> workspace(count);
+  Hit<Word>* hits = workspace.hits();
   Index kept = 0;
   for (Index i = 0; i < count; ++i) {
     const auto id = static_cast<Index>(ids[i]);
@@ -46,8 +79,8 @@ RowPlan plan_with(const I* ids, Index count, Index first_row, Index rows, Index 
     hits[kept] = {static_cast<Word>(row), static_cast<Word>(i)};
     kept += (row < static_cast<std::uint64_t>(rows)) & (id != padding);
   }
-  auto spare = std::make_unique_for_overwrite<Hit<Word>[]>(kept);
-  sort_by_row(hits, spare, kept, rows > 0 ? std::bit_width(static_cast<std::uint64_t>(rows - 1)) : 0);
+  hits =
+      sort_by_row(hits, workspace.spare(), kept, rows > 0 ? std::bit_width(static_cast<std::uint64_t>(rows - 1)) : 0);
 
   Index distinct = kept > 0;
   for (Index i = 1; i < kept; ++i) distinct += hits[i].row != hits[i - 1].row;

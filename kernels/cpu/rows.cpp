@@ -37,31 +37,60 @@ TARTAN_INLINE const T* row_of_hit(const Contributions<T>& contributions, Index i
   return contributions.rows.row(contributions.source != nullptr ? contributions.source[i] : i);
 }
 
-/// Left-folds the hits of each segment of at most one chunk into its row of `out`.
+/// The left fold of a segment of hits, of one chunk at most.
+template <class T>
+TARTAN_INLINE void fold_segment(const std::vector<Index>& positions, Index begin, Index end,
+                                const Contributions<T>& contributions, Index columns, T* __restrict sum) {
+  const Index last = std::ssize(positions) - 1;
+  for (Index hit = begin; hit < end; ++hit) {
+    prefetch(row_of_hit(contributions, positions[std::min(hit + ahead, last)]), columns * sizeof(T));
+    const T* __restrict term = row_of_hit(contributions, positions[hit]);
+    if (contributions.factors != nullptr) {
+      const T factor = contributions.factors[positions[hit]];
+      if (hit == begin) {
+        for (Index c = 0; c < columns; ++c) sum[c] = factor * term[c];
+      } else {
+        for (Index c = 0; c < columns; ++c) sum[c] += factor * term[c];
+      }
+    } else if (hit == begin) {
+      std::memcpy(sum, term, columns * sizeof(T));
+    } else {
+      add<T>(sum, term, columns);
+    }
+  }
+}
+
+/// Folds each row of at most one chunk of hits into its row of `out`.
 template <class T>
 TARTAN_INLINE void fold(const std::vector<Index>& positions, const Index* offsets,
                         const Contributions<T>& contributions, Matrix<T> out) {
   with_width(
       out.columns, [&](auto columns) __attribute__((always_inline)) {
-        const Index last = std::ssize(positions) - 1;
         for (Index u = 0; u < out.rows; ++u) {
           if (offsets[u + 1] - offsets[u] > chunk) continue;
-          T* __restrict sum = out.row(u);
-          for (Index hit = offsets[u]; hit < offsets[u + 1]; ++hit) {
-            prefetch(row_of_hit(contributions, positions[std::min(hit + ahead, last)]), columns * sizeof(T));
-            const T* __restrict term = row_of_hit(contributions, positions[hit]);
-            if (contributions.factors != nullptr) {
-              const T factor = contributions.factors[positions[hit]];
-              if (hit == offsets[u]) {
-                for (Index c = 0; c < columns; ++c) sum[c] = factor * term[c];
-              } else {
-                for (Index c = 0; c < columns; ++c) sum[c] += factor * term[c];
-              }
-            } else if (hit == offsets[u]) {
-              std::memcpy(sum, term, columns * sizeof(T));
-            } else {
-              add<T>(sum, term, columns);
-            }
+          fold_segment<T>(positions, offsets[u], offsets[u + 1], contributions, columns, out.row(u));
+        }
+      });
+}
+
+/// Adds the fold of each of the plan's rows `first` to `last` - 1 of at most one chunk of hits to its row of the table;
+/// `sum` is a row.
+template <class T>
+TARTAN_INLINE void fold_and_add(const RowPlan& plan, Index first, Index last, const Contributions<T>& contributions,
+                                Matrix<T> table, T* sum) {
+  with_width(
+      table.columns, [&](auto columns) __attribute__((always_inline)) {
+        const Index hits = std::ssize(plan.positions) - 1;
+        for (Index u = first; u < last; ++u) {
+          prefetch(table.row(plan.rows[std::min(u + ahead, last - 1)]), columns * sizeof(T));
+          const Index begin = plan.offsets[u], end = plan.offsets[u + 1];
+          T* row = table.row(plan.rows[u]);
+          if (end - begin == 1 && contributions.factors == nullptr) {
+            prefetch(row_of_hit(contributions, plan.positions[std::min(begin + ahead, hits)]), columns * sizeof(T));
+            add<T>(row, row_of_hit(contributions, plan.positions[begin]), columns);
+          } else if (end - begin <= chunk) {
+            fold_segment<T>(plan.positions, begin, end, contributions, columns, sum);
+            add<T>(row, sum, columns);
           }
         }
       });
@@ -86,6 +115,10 @@ TARTAN_INLINE void add_scattered(const Index* rows, Index count, Matrix<const T>
   TARTAN_MULTIVERSION void add_to_rows(const Index* rows, Index count, Matrix<const T> values, Matrix<T> table) { \
     add_scattered(rows, count, values, table);                                                                    \
   }                                                                                                               \
+  TARTAN_MULTIVERSION void add_chunks(const RowPlan& plan, Index first, Index last,                               \
+                                      const Contributions<T>& contributions, Matrix<T> table, T* sum) {           \
+    fold_and_add(plan, first, last, contributions, table, sum);                                                   \
+  }                                                                                                               \
   TARTAN_MULTIVERSION void add_row(T* sum, const T* term, Index columns) { add(sum, term, columns); }
 TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_DEFINE)
 #undef TARTAN_DEFINE
@@ -109,33 +142,18 @@ void fold_hits(const std::vector<Index>& positions, Index begin, Index end, cons
   }
 }
 
-/// The folds of rows `first` to `first` + out.rows - 1 of the plan.
-template <class T>
-void fold_range(const RowPlan& plan, Index first, const Contributions<T>& contributions, Matrix<T> out) {
+/// Calls body(u, sum) with the fold of each of the plan's rows `first` to `last` - 1 of more hits than a chunk.
+template <class T, class Body>
+void for_long_rows(const RowPlan& plan, Index first, Index last, const Contributions<T>& contributions, Index columns,
+                   Body body) {
   constexpr Index levels = 12;  // 64·32^12 exceeds every Index
-  const Index* offsets = plan.offsets.data() + first;
-  fold_chunks(plan.positions, offsets, contributions, out);
-  std::vector<T> scratch;
-  for (Index u = 0; u < out.rows; ++u) {
-    if (offsets[u + 1] - offsets[u] <= chunk) continue;
-    scratch.resize(levels * out.columns);
-    const Matrix<T> sum{out.row(u), 1, out.columns, out.columns};
-    fold_hits(plan.positions, offsets[u], offsets[u + 1], contributions, sum, scratch.data());
-  }
-}
-
-/// Adds the folds of rows `first` to `last` - 1 of the plan to the table.
-template <class T>
-void accumulate_range(const RowPlan& plan, Index first, Index last, const Contributions<T>& contributions,
-                      Matrix<T> table) {
-  constexpr Index cached = 32768;  // elements of the sums on their way, which shall not leave the cache
-  const Index columns = table.columns;
-  const Index block = std::min(last - first, std::max<Index>(1, cached / std::max<Index>(1, columns)));
-  std::vector<T> memory(block * columns);
-  for (Index u = first; u < last; u += block) {
-    const Matrix<T> sums{memory.data(), std::min(block, last - u), columns, columns};
-    fold_range(plan, u, contributions, sums);
-    add_to_rows(plan.rows.data() + u, sums.rows, Matrix<const T>{sums.data, sums.rows, columns, columns}, table);
+  std::vector<T> rows;
+  for (Index u = first; u < last; ++u) {
+    if (plan.offsets[u + 1] - plan.offsets[u] <= chunk) continue;
+    rows.resize((1 + levels) * columns);
+    fold_hits(plan.positions, plan.offsets[u], plan.offsets[u + 1], contributions,
+              Matrix<T>{rows.data(), 1, columns, columns}, rows.data() + columns);
+    body(u, rows.data());
   }
 }
 
@@ -181,7 +199,9 @@ void gather_rows(Cpu, Matrix<const T> table, Index first_row, const I* ids, Matr
 template <class T>
 void fold_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> out) {
   for_parts(plan, 2, contributions, out, [&](Index first, Index last, const Contributions<T>& some, Matrix<T> to) {
-    fold_range(plan, first, some, to.part(first, last));
+    fold_chunks(plan.positions, plan.offsets.data() + first, some, to.part(first, last));
+    for_long_rows(plan, first, last, some, to.columns,
+                  [&](Index u, const T* sum) { std::copy_n(sum, to.columns, to.row(u)); });
   });
 }
 
@@ -194,7 +214,10 @@ void add_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matri
 template <class T>
 void accumulate_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> table) {
   for_parts(plan, 3, contributions, table, [&](Index first, Index last, const Contributions<T>& some, Matrix<T> to) {
-    accumulate_range(plan, first, last, some, to);
+    std::vector<T> row(to.columns);
+    add_chunks(plan, first, last, some, to, row.data());
+    for_long_rows(plan, first, last, some, to.columns,
+                  [&](Index u, const T* sum) { add_row(to.row(plan.rows[u]), sum, to.columns); });
   });
 }
 
