@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <span>
+#include <unordered_set>
 
 #include <tartan/distributed/combine.hpp>
 #include <tartan/distributed/leaves.hpp>
@@ -35,11 +36,14 @@ template <class T>
 Optimizer<T>::Optimizer(std::vector<Variable<T>> parameters, double learning_rate)
     : parameters_(std::move(parameters)), learning_rate_{learning_rate} {
   require_not_negative("learning_rate", learning_rate);
+  std::unordered_set<const void*> seen;
   for (const auto& parameter : parameters_) {
     require(parameter.is_parameter(), "an optimiser was given a variable that is no parameter");
     require(!parameter.distribution().any(Placement::Kind::partial),
             "an optimiser does not change the terms of '{}', a parameter of {}; redistribute it", parameter.name(),
             parameter.distribution());
+    require(seen.insert(&parameter.value()).second,
+            "an optimiser was given the parameter '{}' twice: each step would change it twice", parameter.name());
   }
 }
 

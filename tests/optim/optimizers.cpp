@@ -227,6 +227,10 @@ TEST_CASE("options and parameters that make no sense are refused on every rank")
   refused([&] { Sgd<float>({Variable<float>()}); }, "no parameter");
   const auto partial = Variable<float>::parameter("p", DistributedTensor<float>::zeros({topology, {5}, {Partial{}}}));
   refused([&] { Sgd<float>({w, partial}); }, "'p', a parameter of " + partial.distribution().to_string());
+  const auto same = w;
+  const auto like = Variable<float>::parameter("w", w.value().clone());
+  refused([&] { Sgd<float>({w, like, same}); }, "the parameter 'w' twice");
+  CHECK_NOTHROW(Sgd<float>({w, like}));
   CHECK_NOTHROW(same_on_all(world(), "texts of errors", texts));
 
   Sgd<float> sgd({w}, {.learning_rate = 0});
