@@ -25,16 +25,35 @@ void compare_call(const Communicator& communicator, const char* call) {
   if (checks() == Checks::collective) check_collective(communicator, [&] { return std::string(call); });
 }
 
-/// `text` of `root` on every rank.
-std::string share(const Communicator& communicator, std::string text, int root) {
+/// Who says what.
+struct Report {
+  int root_rank = -1;
+  std::string text = {};
+};
+
+/// The report of `root` on every rank.
+Report share(const Communicator& communicator, Report report, int root) {
+  auto& text = report.text;
   constexpr std::size_t longest = 1 << 20;
   if (text.size() > longest) text.resize(longest);
-  std::int64_t length = static_cast<std::int64_t>(text.size());
-  check_mpi(MPI_Bcast(&length, 1, MPI_INT64_T, root, communicator.native()), communicator, "agreement");
-  text.resize(static_cast<std::size_t>(length));
-  check_mpi(MPI_Bcast(text.data(), static_cast<int>(length), MPI_CHAR, root, communicator.native()), communicator,
+  std::array<std::int64_t, 2> head{report.root_rank, std::ssize(text)};
+  check_mpi(MPI_Bcast(head.data(), 2, MPI_INT64_T, root, communicator.native()), communicator, "agreement");
+  report.root_rank = static_cast<int>(head[0]);
+  text.resize(static_cast<std::size_t>(head[1]));
+  check_mpi(MPI_Bcast(text.data(), static_cast<int>(head[1]), MPI_CHAR, root, communicator.native()), communicator,
             "agreement");
-  return text;
+  return report;
+}
+
+/// What this rank's `error` is to the others: a RemoteError is still the fault of the rank that it names.
+Report report_of(const Communicator& communicator, const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const RemoteError& remote) {
+    return {remote.rank(), remote.text()};
+  } catch (...) {
+    return {communicator.root_rank(), exception_text(error)};
+  }
 }
 
 std::int32_t lowest(const Communicator& communicator, std::int32_t mine) {
@@ -67,8 +86,8 @@ void agree(const Communicator& communicator, std::exception_ptr mine) {
     const std::int32_t culprit = lowest(communicator, fault == Fault::none ? INT32_MAX : here);
     if (culprit == INT32_MAX) return;
     const int root = culprit % size;
-    const std::string text = share(communicator, root == communicator.rank() ? exception_text(mine) : "", root);
-    if (fault == Fault::none) throw RemoteError(root, text);
+    const auto report = share(communicator, mine ? report_of(communicator, mine) : Report{}, root);
+    if (fault == Fault::none) throw RemoteError(report.root_rank, report.text);
   }
   if (mine) std::rethrow_exception(mine);
 }
@@ -80,15 +99,16 @@ void same_on_all(const Communicator& communicator, std::string_view what, std::s
   record_agreement(communicator, 2 * sizeof(std::uint64_t));
   if (communicator.size() == 1) return;
 
-  const std::array<std::uint64_t, 2> mine{hash(value), ~hash(value)};
+  const std::array<std::uint64_t, 2> hashes{hash(value), ~hash(value)};
   std::array<std::uint64_t, 2> least{};
-  check_mpi(MPI_Allreduce(mine.data(), least.data(), 2, MPI_UINT64_T, MPI_MIN, communicator.native()), communicator,
+  check_mpi(MPI_Allreduce(hashes.data(), least.data(), 2, MPI_UINT64_T, MPI_MIN, communicator.native()), communicator,
             "agreement");
   if (least[0] == ~least[1]) return;
 
-  const std::string expected = share(communicator, std::string(value), 0);
+  const Report mine{communicator.root_rank(), std::string(value)};
+  const auto expected = share(communicator, mine, 0).text;
   const int differs = lowest(communicator, value == expected ? INT32_MAX : communicator.rank());
-  const std::string found = share(communicator, std::string(value), differs);
+  const auto found = share(communicator, mine, differs).text;
   fail("{} differs between the ranks of \"{}\": rank 0 has {}, rank {} has {}", what, communicator.name(), expected,
        differs, found);
 }

@@ -15,7 +15,8 @@ namespace tartan {
 namespace {
 
 /// Shared by a communicator and all that descend from it.
-struct Health {
+struct Family {
+  int root_rank = -1;
   bool failed = false;
   std::string why;
 };
@@ -38,11 +39,11 @@ std::string error_text(int code) {
 }  // namespace
 
 struct Communicator::State {
-  State(std::string name_, std::shared_ptr<Health> health_) : name{std::move(name_)}, health{std::move(health_)} {}
+  State(std::string name_, std::shared_ptr<Family> family_) : name{std::move(name_)}, family{std::move(family_)} {}
 
   // Freeing is collective by MPI's rules, so it is left out where the ranks may have parted.
   ~State() {
-    if (comm != MPI_COMM_NULL && std::uncaught_exceptions() == 0 && !health->failed && mpi_is_up()) {
+    if (comm != MPI_COMM_NULL && std::uncaught_exceptions() == 0 && !family->failed && mpi_is_up()) {
       MPI_Comm_free(&comm);
     }
   }
@@ -56,28 +57,31 @@ struct Communicator::State {
     if (code == MPI_SUCCESS) code = MPI_Comm_rank(comm, &rank);
     if (code == MPI_SUCCESS) code = MPI_Comm_size(comm, &size);
     if (code == MPI_SUCCESS) return;
-    health->failed = true;
-    health->why = fmt::format("{} of \"{}\": {}", operation, name, error_text(code));
-    throw MpiError(health->why, code);
+    family->failed = true;
+    family->why = fmt::format("{} of \"{}\": {}", operation, name, error_text(code));
+    throw MpiError(family->why, code);
   }
 
   MPI_Comm comm = MPI_COMM_NULL;
   int rank = -1;
   int size = 0;
   std::string name;
-  std::shared_ptr<Health> health;
+  std::shared_ptr<Family> family;
 };
 
 Communicator::Communicator(MPI_Comm parent, std::string name) {
   require_valid_settings();
   require(mpi_is_up(), "the communicator \"{}\" needs MPI: it is not initialised or already finalised", name);
   require(parent != MPI_COMM_NULL, "the communicator \"{}\" needs a parent that is not MPI_COMM_NULL", name);
-  state_ = std::make_shared<State>(std::move(name), std::make_shared<Health>());
+  state_ = std::make_shared<State>(std::move(name), std::make_shared<Family>());
   state_->adopt(MPI_Comm_dup(parent, &state_->comm), "duplicate");
+  state_->family->root_rank = state_->rank;
 }
 
 int Communicator::rank() const noexcept { return state_ ? state_->rank : -1; }
 int Communicator::size() const noexcept { return state_ ? state_->size : 0; }
+
+int Communicator::root_rank() const noexcept { return state_ ? state_->family->root_rank : -1; }
 
 const std::string& Communicator::name() const noexcept {
   static const std::string null = "null";
@@ -90,7 +94,7 @@ Communicator Communicator::dup(std::string name) const {
   require_usable();
   if (checks() == Checks::collective) check_collective(*this, [] { return std::string("dup()"); });
   Communicator result;
-  result.state_ = std::make_shared<State>(std::move(name), state_->health);
+  result.state_ = std::make_shared<State>(std::move(name), state_->family);
   result.state_->adopt(MPI_Comm_dup(state_->comm, &result.state_->comm), "duplicate");
   return result;
 }
@@ -98,7 +102,7 @@ Communicator Communicator::dup(std::string name) const {
 Communicator Communicator::split(int color, int key, std::string name) const {
   require_usable();
   if (checks() == Checks::collective) check_collective(*this, [] { return std::string("split()"); });
-  auto state = std::make_shared<State>(std::move(name), state_->health);
+  auto state = std::make_shared<State>(std::move(name), state_->family);
   const int code = MPI_Comm_split(state_->comm, color < 0 ? MPI_UNDEFINED : color, key, &state->comm);
   Communicator result;
   if (code == MPI_SUCCESS && state->comm == MPI_COMM_NULL) return result;
@@ -109,15 +113,17 @@ Communicator Communicator::split(int color, int key, std::string name) const {
 
 void Communicator::require_usable() const {
   require(state_ != nullptr, "the null communicator cannot communicate");
-  if (state_->health->failed) {
-    throw MpiError(fmt::format("the communicator \"{}\" is finished after: {}", state_->name, state_->health->why), -1);
+  require(mpi_is_up(), "\"{}\" is asked to communicate after MPI was finalised: let nothing that does outlive it",
+          state_->name);
+  if (state_->family->failed) {
+    throw MpiError(fmt::format("the communicator \"{}\" is finished after: {}", state_->name, state_->family->why), -1);
   }
 }
 
 void Communicator::mark_failed(const std::string& why) const {
   require(state_ != nullptr, "the null communicator cannot fail: {}", why);
-  if (std::exchange(state_->health->failed, true)) return;
-  state_->health->why = why;
+  if (std::exchange(state_->family->failed, true)) return;
+  state_->family->why = why;
 }
 
 void throw_mpi_error(int code, const Communicator& communicator, const char* operation) {

@@ -115,6 +115,7 @@ int run_on_all_ranks(int& argc, char**& argv, const std::function<void(const Com
   try {
     environment = std::make_unique<Environment>(argc, argv);
     body(Communicator(MPI_COMM_WORLD, "world"));
+    require(std::fflush(stdout) == 0 && std::ferror(stdout) == 0, "not all of standard output could be written");
   } catch (...) {
     error = std::current_exception();
   }

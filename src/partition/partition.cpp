@@ -20,7 +20,9 @@ namespace {
 
 /// Equal ranks in equal order: a local question.
 bool same_ranks(const Communicator& a, const Communicator& b) {
-  if (a.is_null() || b.is_null()) return a.is_null() == b.is_null();
+  if (a.native() == b.native()) return true;
+  if (a.is_null() || b.is_null()) return false;
+  a.require_usable();
   int result = MPI_UNEQUAL;
   MPI_Comm_compare(a.native(), b.native(), &result);
   return result == MPI_IDENT || result == MPI_CONGRUENT;

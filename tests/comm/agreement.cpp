@@ -81,8 +81,30 @@ TEST_CASE("of several culprits the lowest is named, a RemoteError last") {
         if (rank >= first) throw RemoteError(7, "heard of it");
       });
     });
-    CHECK(only_remote == (rank >= first ? "RemoteError 7: heard of it"
-                                        : "RemoteError " + std::to_string(first) + ": rank 7: heard of it"));
+    CHECK(only_remote == "RemoteError 7: heard of it");
+  }
+}
+
+TEST_CASE("the culprit keeps its number in the caller's communicator through agreements of any part of it") {
+  const int rank = world().rank();
+  const int ranks = world().size();
+  const Communicator reversed = world().split(0, -rank, "reversed");
+  const Communicator parity = reversed.split(rank % 2, rank, "parity");
+  CHECK(parity.root_rank() == rank);
+  CHECK(Communicator().root_rank() == -1);
+  for (int culprit = 0; culprit < ranks; ++culprit) {
+    const auto result = outcome([&] {
+      std::exception_ptr error;
+      try {
+        collectively(parity, [&] {
+          if (rank == culprit) throw Error("bad");
+        });
+      } catch (...) {
+        error = std::current_exception();
+      }
+      agree(reversed, error);
+    });
+    CHECK(result == (rank == culprit ? "bad" : "RemoteError " + std::to_string(culprit) + ": bad"));
   }
 }
 

@@ -11,8 +11,9 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Thrown on the ranks that did nothing wrong when another rank reported a fault: `rank` is the culprit (numbered in
-/// the communicator that agreed on the fault) and `text()` is what the culprit threw.
+/// Thrown on the ranks that did nothing wrong when another rank reported a fault: `rank` is the culprit, numbered in
+/// the communicator that the caller gave to Tartan (Communicator::root_rank()), and `text()` is what the culprit threw.
+/// Both stay as they are where the fault is agreed again with others.
 class RemoteError : public Error {
  public:
   RemoteError(int rank, const std::string& text)

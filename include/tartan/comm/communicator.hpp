@@ -32,6 +32,9 @@ class Communicator {
   bool is_null() const noexcept { return state_ == nullptr; }
   int rank() const noexcept;
   int size() const noexcept;
+  /// This rank in the MPI communicator that the family began with, the caller's: how errors number the ranks, whatever
+  /// part of them talks. -1 of no communicator.
+  int root_rank() const noexcept;
   const std::string& name() const noexcept;
   /// The duplicate itself, for calls that Tartan does not wrap. Free it never.
   MPI_Comm native() const;
@@ -41,7 +44,8 @@ class Communicator {
   /// Collective. The ranks of equal `color`, ordered by `key`; a negative color gives the null communicator.
   Communicator split(int color, int key, std::string name) const;
 
-  /// Throws MpiError where an MPI call on this family of communicators has failed.
+  /// Throws MpiError where an MPI call on this family of communicators has failed, Error after MPI was finalised. Every
+  /// call that communicates asks.
   void require_usable() const;
   /// Declares the family of communicators finished, because `why`; further calls throw MpiError with that text.
   void mark_failed(const std::string& why) const;

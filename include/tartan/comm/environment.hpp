@@ -26,9 +26,11 @@ class Environment {
 };
 
 /// The program `body` from start to end: initialises MPI, runs `body` on every rank with a communicator over all of
-/// them and returns the exit status of the process: the same on every rank, 0 where no rank threw, else 1. Of the ranks
-/// that threw, the lowest one with something else than a RemoteError prints its error: once, on stderr. A rank that
-/// threw and whose peers do not come within Environment::deadline() prints its own error and ends the job by MPI_Abort.
+/// them and returns the exit status of the process: the same on every rank, 0 where no rank threw, else 1. A rank whose
+/// standard output was closed or lost what was written to it (a full disk) ends as if `body` had thrown an Error. Of
+/// the ranks that threw, the lowest one with something else than a RemoteError prints its error: once, on stderr. A
+/// rank that threw and whose peers do not come within Environment::deadline() prints its own error and ends the job by
+/// MPI_Abort.
 int run_on_all_ranks(int& argc, char**& argv, const std::function<void(const Communicator&)>& body);
 
 }  // namespace tartan

@@ -22,6 +22,15 @@ tartan_ending_test(all_throw 4 failure ${ending} all-throw 0 SHOWS_ONCE "tartan:
 tartan_ending_test(throw_alone 3 failure ${ending} throw-alone 1 SHOWS_ONCE "tartan: rank 1: error: fault of rank 1")
 tartan_ending_test(throw_int 3 failure ${ending} throw-int 2
   SHOWS_ONCE "tartan: rank 2: error: an exception that is no std::exception")
+tartan_ending_test(out_of_memory 3 failure ${ending} out-of-memory 1 SHOWS_ONCE "tartan: rank 1: error: out of memory")
+tartan_ending_test(empty_function 3 failure ${ending} empty-function 1
+  SHOWS_ONCE "tartan: rank 1: error: an exception of the type std::bad_function_call: bad_function_call")
+tartan_ending_test(outlive 3 success ${ending} outlive 0)
+# The ranks' own standard output: mpiexec's would swallow it.
+set(lost "error: not all of standard output could be written")
+tartan_ending_test(full_disk 3 failure sh -c "exec ${ending} print 1 > /dev/full" SHOWS_ONCE "tartan: rank 1: ${lost}")
+tartan_ending_test(closed_output 3 failure sh -c "exec ${ending} print 1 >&-" SHOWS_ONCE "tartan: rank 1: ${lost}")
+tartan_ending_test(silent_output 3 success sh -c "exec ${ending} print 9 >&-")
 tartan_ending_test(agreed 3 failure ${ending} agreed 2 SHOWS_ONCE "tartan: rank 2: error: fault of rank 2" "fault of")
 foreach(culprit 0 2)
   tartan_ending_test(throw_before_barrier.${culprit} 3 failure ${ending} throw-before-barrier ${culprit}
