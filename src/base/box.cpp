@@ -11,6 +11,7 @@ Box::Box(const Shape& shape) {
 bool Box::empty() const noexcept { return std::ranges::any_of(intervals_, &Interval::empty); }
 
 Index Box::elements() const noexcept {
+  if (empty()) return 0;  // the product of the others may not fit
   Index product = 1;
   for (const auto& interval : intervals_) product *= interval.extent();
   return product;

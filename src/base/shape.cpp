@@ -17,7 +17,7 @@ Shape::Shape(std::vector<Index> extents) : extents_(std::move(extents)) {
 
 Index Shape::elements(int first, int last) const {
   Index product = 1;
-  for (int dim = first; dim < last; ++dim) product *= (*this)[dim];
+  for (int dim = first; dim < last; ++dim) product = checked_multiply(product, (*this)[dim]);
   return product;
 }
 

@@ -23,7 +23,7 @@ template <class T>
 class Packed {
  public:
   Packed(const T* part, const Cell::Side& side, std::size_t elements) : blocks_{part, elements} {
-    if (side.rows <= 1 || elements == 0) return;
+    if (side.rows <= 1) return;
     copy_ = Tensor<T>(Shape{std::ssize(blocks_)});
     split_columns(part, side.rows, side.widths, copy_.data());
     blocks_ = std::as_const(copy_).span();
@@ -40,7 +40,7 @@ template <class T>
 class Unpacked {
  public:
   Unpacked(T* part, const Cell::Side& side, std::size_t elements) : part_{part}, side_{side}, blocks_{part, elements} {
-    if (side.rows <= 1 || elements == 0) return;
+    if (side.rows <= 1) return;
     copy_ = Tensor<T>(Shape{std::ssize(blocks_)});
     blocks_ = copy_.span();
   }
@@ -66,10 +66,13 @@ std::vector<Index> elements_of(const std::vector<Box>& boxes) {
 
 }  // namespace
 
-Cell::Side::Side(const Box& mine, const std::vector<Box>& cuts, int dim, bool partly) : rows{1} {
-  for (int d = 0; d < dim; ++d) rows *= mine[d].extent();
-  Index inner = 1;
-  for (int d = dim + 1; d < mine.dimensions(); ++d) inner *= mine[d].extent();
+Cell::Side::Side(const Box& mine, const std::vector<Box>& cuts, int dim, bool partly) {
+  Box line = mine;
+  line[dim] = {0, 1};
+  // Where there is no element the product of the other extents may not fit.
+  const bool empty = line.empty() || std::ranges::all_of(cuts, [dim](const Box& cut) { return cut[dim].empty(); });
+  rows = empty ? 0 : line.shape().elements(0, dim);
+  const Index inner = empty ? 0 : line.shape().elements(dim, line.dimensions());
   for (const auto& cut : cuts) {
     widths.push_back(cut[dim].extent() * inner);
     counts.push_back(partly ? rows * widths.back() : cut.elements());

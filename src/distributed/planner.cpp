@@ -64,7 +64,8 @@ class Search {
         if (then == done || !leaves_innermost(*before, changed_[k])) continue;
         const auto after = at(then);
         if (!after || !enters_innermost(*after, changed_[k])) continue;
-        const Index total = cost[done] + (changed_.size() == 1 ? 0 : elements_sent(*before, *after, changed_[k]));
+        const Index total =
+            checked_add(cost[done], changed_.size() == 1 ? 0 : elements_sent(*before, *after, changed_[k]));
         if (total < cost[then]) {
           cost[then] = total;
           last[then] = k;
@@ -148,7 +149,9 @@ Index elements_sent(const Distribution& before, const Distribution& after, int a
   Index whole = before.shape().elements();
   for (int other = 0; other < before.grid().axes(); ++other) {
     const auto& placement = before.placement(other);
-    if (other != axis && (placement.is_replicate() || placement.is_partial())) whole *= before.grid().extent(other);
+    if (other != axis && (placement.is_replicate() || placement.is_partial())) {
+      whole = checked_multiply(whole, before.grid().extent(other));
+    }
   }
   if (whole == 0) return 0;
   const auto first = [&](const Distribution& d, int dim) {
@@ -162,16 +165,16 @@ Index elements_sent(const Distribution& before, const Distribution& after, int a
       for (std::size_t p = 0; p < a.size(); ++p) kept += a[p] * b[p];
       return whole - whole / before.shape()[from.dim()] / before.shape()[to.dim()] * kept;
     }
-    if (to.is_replicate()) return (parts - 1) * whole;
+    if (to.is_replicate()) return checked_multiply(parts - 1, whole);
     return to.is_root() ? whole - first(before, from.dim()) : 0;
   }
   if (from.is_partial()) {
     if (to.is_partial()) return 0;
-    return (to.is_replicate() ? 2 : 1) * (parts - 1) * whole;
+    return checked_multiply((to.is_replicate() ? 2 : 1) * (parts - 1), whole);
   }
   if (from.is_root()) {
     if (to.is_shard()) return whole - first(after, to.dim());
-    return to.is_replicate() ? (parts - 1) * whole : 0;
+    return to.is_replicate() ? checked_multiply(parts - 1, whole) : 0;
   }
   return 0;
 }

@@ -122,7 +122,7 @@ DistributedTensor<T> Redistribution::adjoint(const DistributedTensor<T>& y) cons
 Index Redistribution::elements_sent() const {
   Index sum = 0;
   for (const auto& step : plan_->steps) {
-    sum += step.elements_sent >= 0 ? step.elements_sent : Transfer::elements_sent(from_, to_);
+    sum = checked_add(sum, step.elements_sent >= 0 ? step.elements_sent : Transfer::elements_sent(from_, to_));
   }
   return sum;
 }

@@ -176,7 +176,9 @@ void Transfer::apply(const T* in, T* out) const {
 Index Transfer::elements_sent(const Distribution& from, const Distribution& to) {
   Index sum = 0;
   for (const int rank : from.topology().partition().ranks()) {
-    for (const auto& item : sends(from, to, rank)) sum += item.peer == rank ? 0 : item.box.elements();
+    for (const auto& item : sends(from, to, rank)) {
+      sum = checked_add(sum, item.peer == rank ? 0 : item.box.elements());
+    }
   }
   return sum;
 }

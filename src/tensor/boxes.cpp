@@ -126,9 +126,10 @@ void for_each_tile(Index rows, std::span<const Index> widths, const Copy& copy) 
   constexpr Index tile = 1 << 12;
   constexpr auto line = static_cast<Index>(cache_line / sizeof(T));
   const Index columns = std::reduce(widths.begin(), widths.end());
+  if (columns == 0) return;  // however many rows there are
   const bool streamed =
       is_streamed<T>(rows * columns) && std::ranges::all_of(widths, [](Index width) { return width % line == 0; });
-  const Index step = streamed ? 1 : std::max<Index>(tile / std::max<Index>(columns, 1), 1);
+  const Index step = streamed ? 1 : std::max<Index>(tile / columns, 1);
   for (Index row = 0; row < rows; row += step) {
     const Index some = std::min(step, rows - row);
     Index first = 0;

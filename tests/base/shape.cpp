@@ -1,3 +1,4 @@
+#include <tartan/base/box.hpp>
 #include <tartan/base/shape.hpp>
 
 #include <limits>
@@ -87,6 +88,8 @@ TEST_CASE("a shape refuses negative extents and more elements than 64 bits can c
   CHECK_THROWS_AS((Shape{greatest, 2}), Error);
   CHECK((Shape{greatest, 2, 0}).elements() == 0);  // nothing to count, whatever the other extents
   CHECK_THROWS_AS((Shape{greatest, 1}.appended(2)), Error);
+  CHECK_THROWS_AS((Shape{greatest, 2, 0}.elements(0, 2)), Error);
+  CHECK(Box(Shape{greatest, 2, 0}).elements() == 0);
 }
 
 TEST_CASE("errors say who reported them") {

@@ -1,10 +1,12 @@
 // How much moves send. That it is what Redistribution announces is checked with every move in moves.hpp.
 
+#include <limits>
 #include <numeric>
 
 #include <tartan/base/random.hpp>
 
 #include "distributed/moves.hpp"
+#include "support/error_text.hpp"
 #include "support/pmpi.hpp"
 
 namespace tartan {
@@ -121,6 +123,35 @@ TEST_CASE("MPI is asked to carry the bytes that the recorder counts") {
       CHECK(bytes == recorder.bytes());
     }
   }
+}
+
+TEST_CASE("absurd extents move where nothing moves, and are refused where what moves cannot be counted") {
+  constexpr Index greatest = std::numeric_limits<Index>::max();
+  const int n = world().size();
+  const auto topology = Partition(world()).cartesian({n});
+  for (const auto& from : all_placements(1, 3)) {
+    for (const auto& to : all_placements(1, 3)) {
+      const auto x = DistributedTensor<float>::zeros(Distribution(topology, {greatest, 2, 0}, from));
+      CHECK(redistribute(x, to).local().elements() == 0);
+      CHECK(Redistribution(x.distribution(), x.distribution().with(to)).elements_sent() == 0);
+    }
+  }
+  if (n < 3) return;
+  const std::string refusal = "does not fit 64 bits";
+  const Shape huge{Index{1} << 62};
+  const auto refused = [&](const CartesianTopology& target, const Placement& from, const Placement& to) {
+    return contains(error_text([&] {
+                      Redistribution({topology, huge, {from}}, {target, huge, {to}}).elements_sent();
+                    }),
+                    refusal);
+  };
+  CHECK(refused(topology, Partial{}, Replicate{}));
+  CHECK(refused(topology, Shard{0}, Replicate{}));
+  CHECK(refused(topology, Root{}, Replicate{}));
+  CHECK(!refused(topology, Replicate{}, Shard{0}));
+  std::vector<int> turned(static_cast<std::size_t>(n));
+  for (int r = 0; r < n; ++r) turned[static_cast<std::size_t>(r)] = (r + 1) % n;
+  CHECK(refused(Partition(world()).subset(turned).cartesian({n}), Root{}, Replicate{}));
 }
 
 TEST_CASE("moves on axes of extent 1 and moves to the same placement communicate nothing") {

@@ -1,5 +1,6 @@
 #include "tensor/boxes.hpp"
 
+#include <limits>
 #include <vector>
 
 #include <tartan/base/random.hpp>
@@ -74,6 +75,12 @@ TEMPLATE_TEST_CASE("copy_box and add_box do what a naive loop does", "", float, 
       REQUIRE(target == expected);
     }
   }
+}
+
+TEST_CASE("columns of no width are cut and joined at once, however many rows they have") {
+  const std::vector<Index> widths{0, 0};
+  split_columns<float>(nullptr, std::numeric_limits<Index>::max(), widths, nullptr);
+  join_columns<float>(nullptr, std::numeric_limits<Index>::max(), widths, nullptr);
 }
 
 }  // namespace

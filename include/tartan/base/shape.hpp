@@ -25,7 +25,7 @@ class Shape {
 
   /// The product of the extents.
   Index elements() const noexcept { return elements_; }
-  /// The product of the extents of dimensions `first` to `last` - 1.
+  /// The product of the extents of dimensions `first` to `last` - 1; throws Error where it does not fit 64 bits.
   Index elements(int first, int last) const;
 
   /// `dim`, counted from the end where negative; throws Error, naming `what`, unless -dimensions <= dim < dimensions.

@@ -23,7 +23,8 @@ namespace tartan {
 /// Transfer over the root. Sums of Partial terms are rounded in an order that depends on the grid, and only on it.
 class Redistribution {
  public:
-  /// Pure arithmetic; does not communicate. Throws Error where the shapes differ or the topologies have no common root.
+  /// Pure arithmetic; does not communicate. Throws Error where the shapes differ, the topologies have no common
+  /// root or what the ranks would send does not fit 64 bits.
   Redistribution(Distribution from, Distribution to);
 
   const Distribution& domain() const noexcept { return from_; }
