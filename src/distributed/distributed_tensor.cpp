@@ -39,7 +39,7 @@ DistributedTensor<T> apart_from(const DistributedTensor<T>& tensor, const Tensor
 
 template <class T>
 DistributedTensor<T>::DistributedTensor(Distribution distribution) : distribution_(std::move(distribution)) {
-  local_ = Tensor<T>(distribution_.local_shape(topology().rank()));
+  local_ = Tensor<T>(distribution_.local_shape(distribution_.topology().rank()));
   state_ = std::make_shared<State>();
 }
 
@@ -63,6 +63,7 @@ DistributedTensor<T> DistributedTensor<T>::from_local(Distribution distribution,
   result.distribution_ = std::move(distribution);
   result.local_ = std::move(local);
   result.state_ = std::make_shared<State>();
+  if (check == LocalCheck::shapes && checks() == Checks::collective) check = LocalCheck::replicas;
   if (check == LocalCheck::replicas && result.topology().active()) {
     const auto& d = result.distribution_;
     const auto hash = hash_of(std::as_const(result.local_).span());
@@ -173,7 +174,9 @@ void DistributedTensor<T>::set_checked(std::span<const Index> bounds) const {
 
 template <class T>
 void DistributedTensor<T>::require_state() const {
-  require(state_ != nullptr, "an empty tensor is used");
+  require(state_ != nullptr,
+          "a DistributedTensor without elements is used: make one by DistributedTensor(distribution), zeros, constant, "
+          "from_function, from_local, from_root or from_replicated, or assign one");
 }
 
 #define INSTANTIATE(T) template class DistributedTensor<T>;

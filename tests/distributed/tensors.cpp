@@ -1,5 +1,6 @@
 #include <tartan/comm/agreement.hpp>
 
+#include "comm/data.hpp"
 #include "distributed/moves.hpp"
 #include "support/error_text.hpp"
 
@@ -136,8 +137,13 @@ TEST_CASE("copies that differ are found on whichever rank they are") {
       if (world().rank() == culprit && part.elements() > 0) part[part.elements() - 1] += 1;
       CHECK_NOTHROW(DistributedTensor<double>::from_local(d, part, LocalCheck::shapes));
       const bool found = d.holds(culprit) && member(d, culprit, Placement::Kind::replicate).of > 1;
-      const auto text = error_text([&] { DistributedTensor<double>::from_local(d, part, LocalCheck::replicas); });
-      CHECK(contains(text, "the copies of a tensor differ along a Replicate axis") == found);
+      const auto blamed = [&](LocalCheck check) {
+        return contains(error_text([&] { DistributedTensor<double>::from_local(d, part, check); }),
+                        "the copies of a tensor differ along a Replicate axis");
+      };
+      CHECK(blamed(LocalCheck::replicas) == found);
+      const ChecksScope everything(Checks::collective);
+      CHECK(blamed(LocalCheck::shapes) == found);
     }
   }
 }
@@ -204,8 +210,19 @@ TEST_CASE("products and norms are of logical tensors") {
 
 TEST_CASE("tensors that are none, or have no ranks, are refused") {
   CHECK(DistributedTensor<double>().is_null());
-  CHECK(contains(error_text([] { DistributedTensor<double>().local(); }), "an empty tensor is used"));
-  CHECK(contains(error_text([] { DistributedTensor<double>().full_tensor(); }), "an empty tensor is used"));
+  const DistributedTensor<double> none;
+  const auto d = Distribution(Partition(world()).cartesian({world().size()}), {4}, {Shard{0}});
+  const auto advice = [](auto call) { return contains(error_text(call), "without elements is used: make one by"); };
+  CHECK(advice([&] { (void)none.local(); }));
+  CHECK(advice([&] { (void)none.shape(); }));
+  CHECK(advice([&] { (void)none.topology(); }));
+  CHECK(advice([&] { (void)none.full_tensor(); }));
+  CHECK(advice([&] { redistribute(none, d); }));
+  CHECK(advice([&] { redistribute(none, {Replicate{}}); }));
+  CHECK(advice([&] {
+    auto y = none;
+    redistribute_into(DistributedTensor<double>::zeros(d), y);
+  }));
   CHECK(contains(error_text([] { DistributedTensor<double>(Distribution(Grid(Shape{2}), {4}, {Shard{0}})); }),
                  "has no ranks"));
 }

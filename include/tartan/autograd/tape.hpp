@@ -22,7 +22,9 @@ class GradientTape {
   /// Collective over the topologies of what was recorded. Adds the gradient of `loss`, a 0-d variable, to every
   /// parameter that it depends on, in the parameter's own placement (Replicate for Partial ones). Ends the recording; a
   /// tape is replayed once. Throws Error where the loss is not 0-d, was not recorded here, or a tensor that a rule
-  /// needs was modified since.
+  /// needs was modified since: on every rank, as all ranks see it. What one rank's rule alone throws (memory that is
+  /// not there, a rule of the caller's own) is not agreed, because the others may sit in the collectives of later
+  /// rules: it leaves that rank, and the job ends as Environment says.
   template <class T>
   void backward(const Variable<T>& loss);
 

@@ -13,10 +13,12 @@
 
 namespace tartan {
 
-/// What from_local verifies.
+/// What from_local verifies. Copies along Replicate axes are taken to be the same: where they are not, each rank goes
+/// on with its own, what it computes differs, and an error that one copy leads to (an id out of range) is thrown on its
+/// rank alone, whose peers wait until the deadline. `replicas`, or TARTAN_CHECKS=collective, finds that.
 enum class LocalCheck {
   none,      ///< nothing: the caller is certain
-  shapes,    ///< every rank's shape; one agreement
+  shapes,    ///< every rank's shape; one agreement. With TARTAN_CHECKS=collective as `replicas`
   replicas,  ///< also that copies along Replicate axes have the same bits; two all-reductions of 8 bytes
 };
 
@@ -32,7 +34,7 @@ class DistributedTensor {
  public:
   using value_type = T;
 
-  /// No tensor.
+  /// No tensor: all but is_null() and version() throws Error.
   DistributedTensor() = default;
   /// Uninitialised elements. Throws Error where the distribution has no topology.
   explicit DistributedTensor(Distribution distribution);
@@ -56,9 +58,12 @@ class DistributedTensor {
   static DistributedTensor from_replicated(Distribution distribution, const Tensor<T>& full);
 
   bool is_null() const noexcept { return state_ == nullptr; }
-  const Distribution& distribution() const { return distribution_; }
-  const CartesianTopology& topology() const { return distribution_.topology(); }
-  const Shape& shape() const { return distribution_.shape(); }
+  const Distribution& distribution() const {
+    if (!state_) require_state();
+    return distribution_;
+  }
+  const CartesianTopology& topology() const { return distribution().topology(); }
+  const Shape& shape() const { return distribution().shape(); }
   /// The global indices of local(); empty intervals where this rank holds nothing.
   Box box() const;
   /// True where this rank holds a part, possibly an empty one.
