@@ -101,6 +101,9 @@ bool Variable<T>::has_gradient() const {
 
 template <class T>
 const Gradient<T>& Variable<T>::gradient() const {
+  require(is_parameter(),
+          "a gradient is asked of a constant or of the result of an operation, which keep none: Variable::parameter() "
+          "makes a variable that does");
   require(has_gradient(),
           "the variable '{}' has no gradient: no backward pass reached it since the last clear_gradient()", name());
   return *node_->gradient;

@@ -139,6 +139,7 @@ TEST_CASE("gradients accumulate over tapes until they are cleared") {
     w.clear_gradient();
     CHECK(!w.has_gradient());
     CHECK_THROWS_WITH(w.gradient(), Catch::Contains("the variable 'w' has no gradient"));
+    CHECK_THROWS_WITH((w + w).gradient(), Catch::Contains("which keep none: Variable::parameter() makes"));
     pass(-2);
     check_gradient(w, combined(
                           numbers(c_numbers), [](double a, double) { return -2 * a; }, numbers(c_numbers)));

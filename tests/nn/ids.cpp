@@ -170,5 +170,21 @@ TEST_CASE("ids that were modified between forward and backward are refused") {
   CHECK(!layer.weight().has_gradient());
 }
 
+TEST_CASE("ids that differ where they should be copies are found where everything is checked") {
+  if (world().size() == 1) return;
+  const auto before = checks();
+  const auto topology = Partition(world()).cartesian({1, 1, world().size()});
+  const DistributedEmbedding<float> layer(topology, {.num_embeddings = 5, .embedding_dim = 4});
+  set_checks(Checks::collective);
+  for (int culprit = 0; culprit < world().size(); ++culprit) {
+    const auto ids = DistributedTensor<Index>::from_function(
+        layer.input_distribution({3}), [&](auto i) { return i[0] == 1 && world().rank() == culprit ? 9 : 2; });
+    const auto caught = outcome([&] { layer(ids); });
+    CHECK(caught.remote == (world().rank() != culprit));
+    CHECK(caught.text == expected_text(9, "1", culprit, 5));
+  }
+  set_checks(before);
+}
+
 }  // namespace
 }  // namespace tartan
