@@ -1,7 +1,5 @@
 #include <tartan/autograd/tape.hpp>
 
-#include <algorithm>
-
 #include <tartan/comm/recorder.hpp>
 
 #include "base/element_types.hpp"
@@ -36,12 +34,6 @@ void GradientTape::record(std::string name, std::function<void()> rule) {
   entries_.push_back({std::move(name), std::move(rule)});
 }
 
-void GradientTape::reached(const void* parameter, std::function<void(bool)> end) {
-  if (std::ranges::find(reached_, parameter, &Reached::parameter) == reached_.end()) {
-    reached_.push_back({parameter, std::move(end)});
-  }
-}
-
 void GradientTape::replay() {
   const BackwardScope backward;
   for (; !entries_.empty(); entries_.pop_back()) {
@@ -57,6 +49,13 @@ void GradientTape::replay() {
   }
 }
 
+void GradientTape::end(bool keep) {
+  Variable<float>::end_pass(std::get<0>(reached_), keep);
+  Variable<double>::end_pass(std::get<1>(reached_), keep);
+  reached_ = {};
+  in_replay = nullptr;
+}
+
 template <class T>
 void GradientTape::backward(const Variable<T>& loss) {
   require(!replayed_, "a tape is replayed once");
@@ -68,11 +67,6 @@ void GradientTape::backward(const Variable<T>& loss) {
   replayed_ = true;
   innermost = outer_;
   in_replay = this;
-  const auto end = [this](bool keep) {
-    for (const auto& parameter : reached_) parameter.end(keep);
-    reached_.clear();
-    in_replay = nullptr;
-  };
   try {
     loss.contribute(DistributedTensor<T>::constant(loss.distribution().gradient(), T{1}));
     replay();

@@ -129,12 +129,8 @@ void Variable<T>::contribute(Gradient<T> contribution) const {
   require(distribution_of(contribution).shape() == shape(), "a gradient of the shape {} for a variable of the shape {}",
           distribution_of(contribution).shape().to_string(), shape().to_string());
   auto& pending = node_->pending;
+  if (is_parameter() && !pending) tape->reached(*this);
   pending = pending ? sum(*pending, contribution) : std::move(contribution);
-  if (!is_parameter()) return;
-  tape->reached(node_.get(), [self = *this](bool keep) {
-    if (keep) self.keep_contributions();
-    self.node_->pending.reset();
-  });
 }
 
 template <class T>
@@ -154,10 +150,28 @@ void Variable<T>::pass_contributions_to(const Variable& source) const {
 }
 
 template <class T>
-void Variable<T>::keep_contributions() const {
-  auto mine = moved(*node_->pending, distribution().gradient());
-  auto& kept = node_->gradient;
-  kept = kept ? sum(*kept, mine) : std::move(mine);
+void Variable<T>::end_pass(const std::vector<Variable>& reached, bool keep) {
+  const auto add = [](const Variable& parameter, Gradient<T> more) {
+    auto& kept = parameter.node_->gradient;
+    kept = kept ? sum(*kept, more) : std::move(more);
+  };
+  std::vector<Variable> parameters;
+  std::vector<DistributedTensor<T>> gradients;
+  std::vector<Distribution> homes;
+  for (const auto& parameter : reached) {
+    const auto pending = std::exchange(parameter.node_->pending, {});
+    if (!keep || !pending) continue;
+    const auto home = parameter.distribution().gradient();
+    if (std::holds_alternative<RowSparse<T>>(*pending)) {
+      add(parameter, moved(*pending, home));
+      continue;
+    }
+    parameters.push_back(parameter);
+    gradients.push_back(dense(*pending));
+    homes.push_back(home);
+  }
+  const auto at_home = redistribute_together(std::move(gradients), homes);
+  for (std::size_t i = 0; i < parameters.size(); ++i) add(parameters[i], at_home[i]);
 }
 
 #define INSTANTIATE(T) template class Variable<T>;

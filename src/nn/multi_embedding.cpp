@@ -162,9 +162,34 @@ DistributedMultiEmbedding<T>::DistributedMultiEmbedding(const CartesianTopology&
 
 template <class T>
 void DistributedMultiEmbedding<T>::add(Table table) {
-  weights_.push_back(table.weight());
+  const auto& weight = table.weight();
+  const auto& data = table.axes().data;
+  weights_.push_back(weight);
+  applied_.push_back(data ? weight.distribution().with(*data, Replicate{}) : weight.distribution());
+  moved_.emplace_back();
   for (const auto& parameter : table.parameters()) this->add_parameter(parameter);
   tables_.push_back(std::move(table));
+}
+
+template <class T>
+std::vector<Variable<T>> DistributedMultiEmbedding<T>::moved() const {
+  std::vector<std::size_t> changed;
+  std::vector<DistributedTensor<T>> tables;
+  std::vector<Distribution> to;
+  for (std::size_t f = 0; f < weights_.size(); ++f) {
+    const auto& value = weights_[f].value();
+    if (moved_[f] && moved_[f]->version == value.version()) continue;
+    moved_[f].reset();
+    changed.push_back(f);
+    tables.push_back(value);
+    to.push_back(applied_[f]);
+  }
+  auto fresh = redistribute_together(std::move(tables), to);
+  for (std::size_t i = 0; i < changed.size(); ++i)
+    moved_[changed[i]] = Moved{std::move(fresh[i]), weights_[changed[i]].value().version()};
+  std::vector<Variable<T>> result;
+  for (std::size_t f = 0; f < weights_.size(); ++f) result.push_back(redistributed(weights_[f], moved_[f]->table));
+  return result;
 }
 
 template <class T>
@@ -181,26 +206,20 @@ Variable<T> DistributedMultiEmbedding<T>::operator()(const DistributedTensor<I>&
   require(columns.size() == tables_.size(), "the multi-embedding '{}' takes ids (..., {}), not {}", options_.name,
           tables_.size(), ids.distribution());
   const auto& one = columns.front().distribution();
-  const auto [data, rows, unused] = tables_.front().axes();
+  const auto& rows = tables_.front().axes().rows;
   // What does not fit is refused before anything changes.
   std::vector<Distribution> parts;
-  for (const auto& weight : weights_) {
-    const auto applied = data ? weight.distribution().with(*data, Replicate{}) : weight.distribution();
-    parts.push_back(lookup::Route(one, applied, Moving::nothing).result);
-  }
-  const auto asked = [&, rows = rows](const Distribution& d) { return rows ? d.with(*rows, options_.output) : d; };
+  for (const auto& applied : applied_) parts.push_back(lookup::Route(one, applied, Moving::nothing).result);
+  const auto asked = [&](const Distribution& d) { return rows ? d.with(*rows, options_.output) : d; };
   (void)asked(lookup::side_by_side(parts));
   lookup::prepare(ids, columns, weights_, how);
 
   const bool by_rows = std::ranges::any_of(tables_, [&](const auto& table) { return table.moves_rows(one); });
+  const auto looked_in = by_rows ? weights_ : moved();
   std::vector<lookup::Lookup<T, I>> lookups;
   for (std::size_t f = 0; f < tables_.size(); ++f) {
-    const auto of_table = lookup::of_table(how, f);
-    if (by_rows) {
-      lookups.emplace_back(columns[f], weights_[f], of_table, Moving::rows);
-    } else {
-      lookups.emplace_back(columns[f], tables_[f].table(), of_table, Moving::nothing, weights_[f].distribution());
-    }
+    lookups.emplace_back(columns[f], looked_in[f], lookup::of_table(how, f), by_rows ? Moving::rows : Moving::nothing,
+                         weights_[f].distribution());
   }
   const auto result = lookup::looked_up(ids, lookups);
   return redistribute(result, asked(result.distribution()));

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <tartan/autograd/variable.hpp>
@@ -36,23 +37,24 @@ class GradientTape {
   void record(std::string name, std::function<void()> rule);
   /// The tape whose rules run on this thread now, or null.
   static GradientTape* replaying() noexcept;
-  /// For parameters: `end(keep)` is called once after the last rule, with `keep` false where the pass failed.
-  void reached(const void* parameter, std::function<void(bool keep)> end);
+  /// For parameters: the pass ends with its gradient brought home.
+  template <class T>
+  void reached(const Variable<T>& parameter) {
+    std::get<std::vector<Variable<T>>>(reached_).push_back(parameter);
+  }
 
  private:
   struct Entry {
     std::string name;
     std::function<void()> rule;
   };
-  struct Reached {
-    const void* parameter;
-    std::function<void(bool)> end;
-  };
 
   void replay();
+  /// Ends the pass of the parameters that it reached: see Variable::end_pass().
+  void end(bool keep);
 
   std::vector<Entry> entries_;
-  std::vector<Reached> reached_;
+  std::tuple<std::vector<Variable<float>>, std::vector<Variable<double>>> reached_;
   GradientTape* outer_;
   std::uint64_t id_;
   bool replayed_ = false;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include <tartan/distributed/distributed_tensor.hpp>
 #include <tartan/distributed/row_sparse.hpp>
@@ -78,6 +79,10 @@ class Variable {
   /// For operations that only move a tensor: hands the sum of this pass's contributions, if any, on to `source`, in
   /// the placement that it has. Communicates only where the two have different topologies.
   void pass_contributions_to(const Variable& source) const;
+  /// For tapes: ends the pass of the parameters that it reached. Where `keep`, collective: brings their contributions
+  /// home, to distribution().gradient(), those of small parameters together, and adds them to their gradients;
+  /// otherwise forgets them.
+  static void end_pass(const std::vector<Variable>& reached, bool keep);
 
  private:
   struct Node {
@@ -91,9 +96,6 @@ class Variable {
 
   Variable(DistributedTensor<T> value, bool requires_gradient, std::string name)
       : node_(std::make_shared<Node>(Node{std::move(value), requires_gradient, std::move(name)})) {}
-
-  /// Brings the pass's contributions to the parameter's own placement and adds them to its gradient.
-  void keep_contributions() const;
 
   std::shared_ptr<Node> node_;
 };

@@ -3,6 +3,7 @@
 #include <concepts>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <tartan/distributed/distributed_tensor.hpp>
 
@@ -83,5 +84,12 @@ template <class T>
 void redistribute_into(const DistributedTensor<T>& x, DistributedTensor<T> y) {
   Redistribution(x.distribution(), y.distribution()).forward_into(x, y);
 }
+
+/// Collective: see Redistribution. The tensors `xs`, all on one topology, each under its distribution `to`. Those of at
+/// most 256 KiB (as whole tensors) that change alike, by one cell along one axis that cuts nothing but rows, travel in
+/// one message: sums may then round in another order than redistribute() has. Others move one by one.
+template <class T>
+std::vector<DistributedTensor<T>> redistribute_together(std::vector<DistributedTensor<T>> xs,
+                                                        const std::vector<Distribution>& to);
 
 }  // namespace tartan

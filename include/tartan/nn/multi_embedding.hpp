@@ -94,9 +94,9 @@ class DistributedMultiEmbedding : public Module<T> {
   DistributedMultiEmbedding(const CartesianTopology& topology, const std::vector<DistributedTensor<T>>& weights,
                             MultiEmbeddingLayerOptions options);
 
-  /// Collective over the topology. Moves each weight along the data axis as DistributedEmbedding does; one collective
-  /// along the rows axis brings the whole result to options.output. See functional::multi_embedding for ids out of
-  /// range.
+  /// Collective over the topology. Moves each weight along the data axis as DistributedEmbedding does, small ones in
+  /// one message (redistribute_together); one collective along the rows axis brings the whole result to options.output.
+  /// See functional::multi_embedding for ids out of range.
   template <class I>
   Variable<T> operator()(const DistributedTensor<I>& ids) const;
 
@@ -113,14 +113,21 @@ class DistributedMultiEmbedding : public Module<T> {
    public:
     using DistributedEmbedding<T>::DistributedEmbedding;
     using DistributedEmbedding<T>::moves_rows;
-    using DistributedEmbedding<T>::table;
   };
 
   void add(Table table);
+  /// The weights as lookups by table need them; collective where any has changed since the last call.
+  std::vector<Variable<T>> moved() const;
 
   MultiEmbeddingLayerOptions options_;
   std::vector<Table> tables_;
   std::vector<Variable<T>> weights_;
+  std::vector<Distribution> applied_;  ///< of each weight during a lookup: Replicate along the data axis
+  struct Moved {
+    DistributedTensor<T> table;
+    std::uint64_t version;  ///< of the weight
+  };
+  mutable std::vector<std::optional<Moved>> moved_;
 };
 
 extern template class DistributedMultiEmbedding<float>;
