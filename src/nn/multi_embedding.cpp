@@ -167,7 +167,7 @@ void DistributedMultiEmbedding<T>::add(Table table) {
   weights_.push_back(weight);
   applied_.push_back(data ? weight.distribution().with(*data, Replicate{}) : weight.distribution());
   moved_.emplace_back();
-  for (const auto& parameter : table.parameters()) this->add_parameter(parameter);
+  this->add_parameters_of(table);
   tables_.push_back(std::move(table));
 }
 
