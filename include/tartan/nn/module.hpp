@@ -29,8 +29,6 @@ class Module {
     parameters_.push_back(Variable<T>::parameter(std::move(name), std::move(value)));
     return parameters_.back();
   }
-  /// One that another module has.
-  void add_parameter(Variable<T> parameter) { parameters_.push_back(std::move(parameter)); }
   /// Adds the parameters that `part`, a module which this one is made of, has now.
   void add_parameters_of(const Module& part) {
     parameters_.insert(parameters_.end(), part.parameters_.begin(), part.parameters_.end());
