@@ -14,7 +14,7 @@
 namespace tartan {
 namespace {
 
-constexpr Index most_bytes = 256 * 1024;
+constexpr Index most_bytes = Index{256} * 1024;
 
 /// What tensors that travel together have in common.
 struct Way {
