@@ -55,6 +55,7 @@ double seconds() { return std::chrono::duration<double>(std::chrono::steady_cloc
 Result train_and_test(const tartan::CartesianTopology& grid, const Options& options, const Progress& progress) {
   const Clicks clicks(options.seed);
   const ClickModel model(grid, options);
+  // The accumulator starts above zero, so that the size of the first steps does not hang on rounding.
   tartan::Adagrad<float> optimizer(model.parameters(),
                                    {.learning_rate = options.learning_rate, .initial_accumulator = 1e-4});
 

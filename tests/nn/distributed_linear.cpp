@@ -259,6 +259,24 @@ TEST_CASE("an embedding and a head on one weight: gradients are added, then redu
   batch.verify();
 }
 
+TEST_CASE("a module has the parameters of the linear layers that it is made of, each once") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  struct Block : Module<float> {
+    DistributedLinear<float> first, second;
+    explicit Block(const CartesianTopology& on)
+        : first(on, {.name = "first", .in_features = in, .out_features = out}),
+          second(on, {.name = "second", .in_features = out, .out_features = in, .bias = false}) {
+      add_parameters_of(first);
+      add_parameters_of(second);
+    }
+  };
+  const Block block(topology);
+  std::vector<std::string> names;
+  for (const auto& parameter : block.parameters()) names.push_back(parameter.name());
+  CHECK(names == std::vector<std::string>{"first.weight", "first.bias", "second.weight"});
+  CHECK(block.parameter("second.weight").shape() == Shape{in, out});
+}
+
 TEST_CASE("a head on the weight of a reproducible embedding, whose blocks are its own") {
   const auto topology = Partition(world()).cartesian({1, 1, world().size()});
   const DistributedEmbedding<double> embedding(topology,
