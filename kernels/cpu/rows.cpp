@@ -198,6 +198,7 @@ void gather_rows(Cpu, Matrix<const T> table, Index first_row, const I* ids, Matr
 
 template <class T>
 void fold_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> out) {
+  if (out.columns == 0) return;  // and perhaps no memory
   for_parts(plan, 2, contributions, out, [&](Index first, Index last, const Contributions<T>& some, Matrix<T> to) {
     fold_chunks(plan.positions, plan.offsets.data() + first, some, to.part(first, last));
     for_long_rows(plan, first, last, some, to.columns,
@@ -213,6 +214,7 @@ void add_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matri
 
 template <class T>
 void accumulate_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> table) {
+  if (table.columns == 0) return;  // and perhaps no memory
   for_parts(plan, 3, contributions, table, [&](Index first, Index last, const Contributions<T>& some, Matrix<T> to) {
     std::vector<T> row(to.columns);
     add_chunks(plan, first, last, some, to, row.data());
