@@ -315,7 +315,8 @@ int main(int argc, char** argv) {
       fmt::print(
           "Microseconds of the slowest rank: lower quartile, median, upper quartile. bare: the MPI calls on the same\n"
           "memory (Root -> Replicate: the result lies in another buffer than the input, so the root copies first).\n"
-          "move: forward_into of a Redistribution planned once; free: redistribute_into, which looks its plan up. Ratio\n"
+          "move: forward_into of a Redistribution planned once; free: redistribute_into, which looks its plan up. "
+          "Ratio\n"
           "and difference of medians against bare; control: bare against itself. KiB: the whole tensor.\n");
       fmt::print("{:42} {:30} {:>6} {:>5} {:>26} {:>26} {:>6} {:>8} {:>6} {:>8} {:>6}\n", "move", "bare", "KiB",
                  "times", "bare", "move", "ratio", "us", "free", "us", "control");

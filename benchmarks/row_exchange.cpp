@@ -56,9 +56,8 @@ void measure(const CartesianTopology& topology, Placement storage, const Sizes& 
   Index bytes = 0;
   for (int step = 0; step < sizes.steps; ++step) {
     const RandomStream stream(1, "ids " + std::to_string(step));
-    const auto ids = DistributedTensor<Index>::from_function(layer.input_distribution({sizes.ids}), [&](auto i) {
-      return stream.below(i[0], sizes.rows);
-    });
+    const auto ids = DistributedTensor<Index>::from_function(layer.input_distribution({sizes.ids}),
+                                                             [&](auto i) { return stream.below(i[0], sizes.rows); });
     root.barrier();
     const auto start = std::chrono::steady_clock::now();
     const CommRecorder recorder;
