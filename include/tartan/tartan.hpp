@@ -41,7 +41,10 @@
 #include <tartan/autograd/variable.hpp>
 
 #include <tartan/nn/applied_parameter.hpp>
+#include <tartan/nn/bags.hpp>
 #include <tartan/nn/embedding.hpp>
+#include <tartan/nn/embedding_bag.hpp>
+#include <tartan/nn/embedding_table.hpp>
 #include <tartan/nn/functional.hpp>
 #include <tartan/nn/initializers.hpp>
 #include <tartan/nn/linear.hpp>

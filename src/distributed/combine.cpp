@@ -1,8 +1,23 @@
 #include <tartan/distributed/combine.hpp>
 
+#include <algorithm>
+
 #include "base/element_types.hpp"
 
 namespace tartan {
+
+std::vector<Index> gather_numbers(const CartesianTopology& topology, std::span<const Index> mine) {
+  const auto& root = topology.root();
+  const auto length = static_cast<Index>(mine.size());
+  std::vector<Index> all(mine.size() * static_cast<std::size_t>(root.size()));
+  root.all_gather(mine, std::span<Index>(all), std::vector<Index>(static_cast<std::size_t>(root.size()), length));
+  std::vector<Index> result;
+  for (const int rank : topology.partition().ranks()) {
+    const auto begin = all.begin() + rank * length;
+    result.insert(result.end(), begin, begin + length);
+  }
+  return result;
+}
 
 template <class T>
 void combine_along(const CartesianTopology& topology, const std::vector<int>& axes, std::span<T> values,

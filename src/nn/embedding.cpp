@@ -1,201 +1,22 @@
 #include <tartan/nn/embedding.hpp>
 
-#include <algorithm>
-#include <cmath>
-
-#include <tartan/autograd/operations.hpp>
-#include <tartan/distributed/leaves.hpp>
-
 #include "base/element_types.hpp"
-#include "base/fail.hpp"
 #include "nn/lookup.hpp"
 
 namespace tartan {
-namespace {
-
-EmbeddingAxes checked_axes(const std::optional<EmbeddingAxes>& given, const Grid& grid, const std::string& name) {
-  const int axes = grid.axes();
-  require(
-      given || axes == 3,
-      "the embedding '{}' needs .axes on a grid of {} axes: only on one of three are data, rows and columns 0, 1 and 2",
-      name, axes);
-  const auto result = given.value_or(EmbeddingAxes{.data = 0, .rows = 1, .columns = 2});
-  std::vector<int> used;
-  for (const auto& axis : {result.data, result.rows, result.columns}) {
-    if (!axis) continue;
-    require(0 <= *axis && *axis < axes, "the embedding '{}' names axis {} of a grid of {} axes", name, *axis, axes);
-    require(std::ranges::find(used, *axis) == used.end(), "the embedding '{}' names axis {} twice", name, *axis);
-    used.push_back(*axis);
-  }
-  return result;
-}
-
-/// Rows nest outside data, so that one all-gather along the data axis makes a rank's rows whole.
-std::vector<int> weight_nesting(const EmbeddingAxes& axes, int count) {
-  std::vector<int> nesting;
-  if (axes.rows) nesting.push_back(*axes.rows);
-  for (int axis = 0; axis < count; ++axis) {
-    if (axis != axes.rows) nesting.push_back(axis);
-  }
-  return nesting;
-}
-
-template <class T>
-const Shape& table_shape(const DistributedTensor<T>& weight, const std::string& name) {
-  require(weight.shape().dimensions() == 2, "the embedding '{}' takes a weight of two dimensions, not {}", name,
-          weight.distribution());
-  return weight.shape();
-}
-
-Index checked_padding(Index padding, Index rows, const std::string& name) {
-  require(-rows <= padding && padding < rows,
-          "the embedding '{}' has padding_idx {}, which a table of {} rows does not have", name, padding, rows);
-  return padding < 0 ? padding + rows : padding;
-}
-
-/// How many distinct ids are expected among `count` that are drawn uniformly from `rows`: any skew makes them fewer.
-double distinct_ids(double count, double rows) {
-  if (count == 0 || rows == 1) return std::min(count, 1.0);
-  return -rows * std::expm1(count * std::log1p(-1 / rows));
-}
-
-}  // namespace
-
-template <class T>
-DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, EmbeddingLayerOptions options,
-                                              Index rows, Index columns)
-    : topology_(topology),
-      options_(std::move(options)),
-      axes_(checked_axes(options_.axes, topology.grid(), options_.name)) {
-  const auto& name = options_.name;
-  require(rows >= 1 && columns >= 1,
-          "the embedding '{}' needs num_embeddings and embedding_dim of at least 1, not {} and {}", name, rows,
-          columns);
-  options_.num_embeddings = rows;
-  options_.embedding_dim = columns;
-  if (options_.padding_idx) options_.padding_idx = checked_padding(*options_.padding_idx, rows, name);
-  if (options_.max_norm) {
-    require(*options_.max_norm > 0, "the embedding '{}' has max_norm {}, which must be positive", name,
-            *options_.max_norm);
-    require(options_.norm_type > 0, "the embedding '{}' has norm_type {}, which must be positive", name,
-            options_.norm_type);
-  }
-  const auto storage = options_.storage;
-  require(storage.is_root() || storage.is_replicate() || storage.is_shard(0),
-          "the embedding '{}' cannot store its weight as {} along the data axis: Root, Replicate or Shard(0)", name,
-          storage);
-  require(!options_.output.is_root(),
-          "the embedding '{}' cannot give its output as Root along the rows axis: Partial, Replicate or Shard(d)",
-          name);
-
-  Placements placements(static_cast<std::size_t>(topology.grid().axes()), Replicate{});
-  if (axes_.rows) placements[static_cast<std::size_t>(*axes_.rows)] = Shard{0};
-  if (axes_.columns) placements[static_cast<std::size_t>(*axes_.columns)] = Shard{1};
-  DistributionOptions how{.nesting = weight_nesting(axes_, topology.grid().axes()), .block_extents = {}};
-  if (axes_.columns && !options_.column_extents.empty()) {
-    how.block_extents[*axes_.columns] = options_.column_extents;
-  } else if (axes_.columns && options_.reproducible) {
-    how.block_extents[*axes_.columns] = leaf_blocks(columns, topology.grid().extent(*axes_.columns));
-  }
-  applied_ = Distribution(topology, Shape{rows, columns}, std::move(placements), std::move(how));
-  stored_ = axes_.data ? applied_.with(*axes_.data, storage) : applied_;
-}
-
-template <class T>
-DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, EmbeddingLayerOptions options)
-    : DistributedEmbedding(topology, options, options.num_embeddings, options.embedding_dim) {
-  const RandomStream stream(options_.seed, options_.name + ".weight");
-  const Index padding = options_.padding_idx.value_or(-1);
-  const Index columns = options_.embedding_dim;
-  keep(DistributedTensor<T>::from_function(stored_, [&](std::span<const Index> i) {
-    return i[0] == padding ? 0.0 : options_.initial(stream, i[0] * columns + i[1]);
-  }));
-}
-
-template <class T>
-DistributedEmbedding<T>::DistributedEmbedding(const CartesianTopology& topology, const DistributedTensor<T>& weight,
-                                              EmbeddingLayerOptions options)
-    : DistributedEmbedding(topology, options, table_shape(weight, options.name)[0],
-                           table_shape(weight, options.name)[1]) {
-  const auto fits = [](Index named, Index given) { return named == 0 || named == given; };
-  require(fits(options.num_embeddings, weight.shape()[0]) && fits(options.embedding_dim, weight.shape()[1]),
-          "the embedding '{}' is said to be ({}, {}) but was given a weight of {}", options_.name,
-          options.num_embeddings, options.embedding_dim, weight.shape());
-  const auto moved = redistribute(weight, stored_);
-  keep(moved.local().data() == weight.local().data() ? moved.clone() : moved);
-}
-
-template <class T>
-void DistributedEmbedding<T>::keep(DistributedTensor<T> weight) {
-  const auto name = options_.name + ".weight";
-  weight_ = options_.freeze ? Variable<T>(std::move(weight)) : this->add_parameter(name, std::move(weight));
-}
-
-template <class T>
-Variable<T> DistributedEmbedding<T>::table() const {
-  const auto version = weight_.value().version();
-  if (!moved_ || moved_->version != version) moved_ = Moved{redistribute(weight_.value(), applied_), version};
-  return redistributed(weight_, moved_->table);
-}
 
 template <class T>
 template <class I>
 Variable<T> DistributedEmbedding<T>::operator()(const DistributedTensor<I>& ids) const {
-  using lookup::Moving;
-  const functional::EmbeddingOptions how{.padding_idx = options_.padding_idx,
-                                         .scale_grad_by_freq = options_.scale_grad_by_freq,
-                                         .sparse = options_.sparse,
-                                         .reproducible = options_.reproducible};
-  (void)lookup::Route(ids.distribution(), applied_, Moving::nothing);  // refuses ids that lie otherwise
-  const auto output = options_.output;
-  if (axes_.rows && output.is_shard())
-    ids.shape().appended(options_.embedding_dim).dimension(output.dim(), "output dimension");
-  // Rows shrink where they are stored, before any copy of them moves.
-  if (options_.max_norm)
-    functional::renormalize_rows(ids, weight_, *options_.max_norm, options_.norm_type, options_.reproducible);
-  const auto rows = lookup::looked_up(moves_rows(ids.distribution())
-                                          ? lookup::Lookup<T, I>(ids, weight_, how, Moving::rows)
-                                          : lookup::Lookup<T, I>(ids, table(), how, Moving::nothing, stored_));
-  return axes_.rows ? redistribute(rows, rows.distribution().with(*axes_.rows, output)) : rows;
+  return this->as_asked(lookup::looked_up(this->look_up(ids, ids.distribution(), false)));
 }
 
-template <class T>
-bool DistributedEmbedding<T>::moves_rows(const Distribution& ids) const {
-  const auto extent = [&](const std::optional<int>& axis) { return axis ? topology_.grid().extent(*axis) : 1; };
-  const int data = extent(axes_.data);
-  const int rows = extent(axes_.rows);
-  if (options_.exchange == Exchange::table || (data > 1 && !ids.placement(*axes_.data).is_shard())) return false;
-  if (options_.exchange == Exchange::rows) return true;
-
-  // Elements that all ranks send, both ways, per column axis; a number of a row counts as two.
-  const bool copies = options_.storage.is_replicate();
-  const auto table_rows = static_cast<double>(options_.num_embeddings);
-  const auto ids_per_rank = static_cast<double>(ids.shape().elements()) / data;
-  const auto columns = static_cast<double>(options_.embedding_dim) / extent(axes_.columns);
-  const double distinct = distinct_ids(ids_per_rank, table_rows);
-  const double named = (data - 1) * distinct * (columns + 2);
-  const double whole = (data - 1) * table_rows * columns;
-  const double output = options_.output.is_partial() ? 0 : options_.output.is_shard() ? 1 : 2;
-  const double rows_back = copies ? data * named : named;
-  const double table_back = copies ? 2 * whole : whole;
-  const double by_rows = (copies ? 0 : named) + (rows - 1.0) * data * distinct * columns + rows_back;
-  const double by_table = (copies ? 0 : whole) + output * (rows - 1.0) * data * ids_per_rank * columns +
-                          (options_.sparse || options_.reproducible ? rows_back : table_back);
-  return by_rows < by_table;
-}
-
-template <class T>
-Distribution DistributedEmbedding<T>::input_distribution(const Shape& shape) const {
-  Placements placements(static_cast<std::size_t>(topology_.grid().axes()), Replicate{});
-  if (axes_.data && shape.dimensions() > 0) placements[static_cast<std::size_t>(*axes_.data)] = Shard{0};
-  return {topology_, shape, std::move(placements)};
-}
-
-#define INSTANTIATE(T)                                                                                    \
-  template class DistributedEmbedding<T>;                                                                 \
-  template Variable<T> DistributedEmbedding<T>::operator()(const DistributedTensor<std::int32_t>&) const; \
-  template Variable<T> DistributedEmbedding<T>::operator()(const DistributedTensor<std::int64_t>&) const;
+#define INSTANTIATE(T) template class DistributedEmbedding<T>;
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+#define INSTANTIATE(T, I) template Variable<T> DistributedEmbedding<T>::operator()(const DistributedTensor<I>&) const;
+TARTAN_FOR_EACH_LOOKUP(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace tartan

@@ -83,11 +83,12 @@ Tensor<T> one_by_one(const kernels::Contributions<T>& hits, Index count, const s
 }  // namespace
 
 template <class T, class I>
-Lookup<T, I>::Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight, functional::EmbeddingOptions options,
-                     Moving moving, const std::optional<Distribution>& stored)
+Lookup<T, I>::Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight,
+                     const functional::EmbeddingOptions& options, Moving moving,
+                     const std::optional<Distribution>& stored)
     : ids_(ids),
       weight_(weight),
-      options_(std::move(options)),
+      options_(options),
       padding_{-1},
       route_(ids.distribution(), weight.distribution(), moving) {
   padding_ = padding_row(options_.padding_idx, weight.shape()[0]);
@@ -98,6 +99,7 @@ Lookup<T, I>::Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight,
     if (placement.is_partial()) placement = wanted.placement(axis);
   }
   home_ = wanted.with(std::move(placements));
+  sent_ = moving == Moving::rows ? home_ : route_.terms;
   check_ids(ids, weight.shape()[0]);
   if (options_.max_norm)
     functional::renormalize_rows(ids, weight_, *options_.max_norm, options_.norm_type, options_.reproducible);
@@ -106,7 +108,7 @@ Lookup<T, I>::Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight,
 template <class T, class I>
 RowsAtHand<T, I> Lookup<T, I>::rows() const {
   const auto& ids = ids_.get();
-  if (route_.moving == Moving::nothing) {
+  if (route_.pulled.empty() && route_.gathered.empty()) {
     return {.rows = weight_.value().local(),
             .first_row = Block(weight_.distribution()).first_row,
             .padding = padding_,
@@ -136,7 +138,7 @@ Gradient<T> Lookup<T, I>::gradient(const kernels::Contributions<T>& hits) const 
   const auto plan = [&] {
     return kernels::plan_rows(cpu, local.data(), local.elements(), block.first_row, block.rows, padding_);
   };
-  if (!options_.sparse && !options_.reproducible && route_.moving == Moving::nothing) {
+  if (!options_.sparse && !options_.reproducible && sent_ == route_.terms) {
     auto gradient = DistributedTensor<T>::zeros(route_.terms);
     gradient.modify([&](Tensor<T>& out) {
       kernels::accumulate_rows(cpu, plan(), hits, matrix<T>(out, block.rows, block.columns));
@@ -152,7 +154,7 @@ Gradient<T> Lookup<T, I>::gradient(const kernels::Contributions<T>& hits) const 
     gradient = {.distribution = route_.terms, .rows = named.rows, .values = Tensor<T>(Shape{distinct, block.columns})};
     for (Index& row : gradient.rows) row += block.first_row;
     kernels::fold_rows(cpu, named, hits, matrix<T>(gradient.values, distinct, block.columns));
-    gradient = redistribute(std::move(gradient), route_.gradient);
+    gradient = redistribute(std::move(gradient), sent_);
   }
   return options_.sparse ? Gradient<T>(std::move(gradient)) : Gradient<T>(gradient.dense());
 }

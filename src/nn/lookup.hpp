@@ -61,13 +61,20 @@ class Lookup {
   /// Throws Error, the same on every rank, where ids and weight do not meet, or an id or option is out of range.
   /// Collective where options.max_norm scales rows, and to agree on ids that are not known to be in range. `stored`:
   /// where a weight that was moved for the lookup is kept, if it was.
-  Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight, functional::EmbeddingOptions options,
+  Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight, const functional::EmbeddingOptions& options,
          Moving moving, const std::optional<Distribution>& stored = {});
 
   /// Of the looked-up rows, (ids..., D).
   const Distribution& result() const noexcept { return route_.result; }
+  /// Of rows for each element of something else that lies as the ids do.
+  Distribution result_for(const Distribution& batch) const {
+    return Route(batch, weight_.distribution(), route_.moving).result;
+  }
   const DistributedTensor<I>& ids() const { return ids_.get(); }
   const Variable<T>& weight() const noexcept { return weight_; }
+  const functional::EmbeddingOptions& options() const noexcept { return options_; }
+  /// The id that is padding, or -1.
+  Index padding() const noexcept { return padding_; }
   /// Of this rank's part of the looked-up rows.
   Index columns() const { return Block(route_.terms).columns; }
 
@@ -87,7 +94,8 @@ class Lookup {
   functional::EmbeddingOptions options_;
   Index padding_;
   Route route_;
-  Distribution home_;  ///< of the gradient where contributions travel unsummed
+  Distribution home_;  ///< of the gradient in the end
+  Distribution sent_;  ///< of the gradient as it is contributed: before its terms are summed, or home where rows move
 };
 
 /// The rows as they are: functional::embedding and embedding_by_rows.

@@ -43,7 +43,6 @@ Route::Route(const Distribution& ids, const Distribution& weight, Moving how) : 
   if (weight.axes_of(1).size() > 1) options.nesting = weight.nesting();
   result = Distribution(ids.topology(), ids.shape().appended(weight.shape()[1]), std::move(placed), std::move(options));
   terms = weight.with(std::move(partial), weight.options());
-  gradient = moving == Moving::rows ? weight : terms;
   if (moving == Moving::nothing) return;
 
   for (int axis = 0; axis < weight.grid().axes(); ++axis) {

@@ -18,10 +18,8 @@ struct Route {
   Route(const Distribution& ids, const Distribution& weight, Moving moving);
 
   Moving moving;
-  Distribution result;  ///< of the looked-up rows, (ids..., D)
-  Distribution terms;   ///< of the weight's gradient before anything is summed along an axis
-  /// Of that gradient as it is contributed: `terms`, or the weight's own placement where rows move.
-  Distribution gradient;
+  Distribution result;      ///< of the looked-up rows, (ids..., D)
+  Distribution terms;       ///< of the weight's gradient before anything is summed along an axis
   std::vector<int> pulled;  ///< axes whose ranks ask the owners for the rows of their own ids
   /// Axes whose ranks have the same ids and give each other the rows they own, inner before outer.
   std::vector<int> gathered;

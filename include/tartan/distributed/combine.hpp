@@ -7,6 +7,10 @@
 
 namespace tartan {
 
+/// Collective over the root. What the ranks of the topology have in `mine`, of one length on every rank, one after the
+/// other in the order of their positions; every rank of the root gets it, inactive ones too.
+std::vector<Index> gather_numbers(const CartesianTopology& topology, std::span<const Index> mine);
+
 /// Collective over the communicators of `axes`: replaces each element of `values` by its reduction over the ranks along
 /// those axes, which have as many. For what is no tensor: statistics of rows, of which each rank of a group has its
 /// term. Nothing on inactive ranks.

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include <tartan/autograd/variable.hpp>
+#include <tartan/nn/bags.hpp>
 
 namespace tartan::functional {
 
@@ -60,6 +61,34 @@ Variable<T> embedding(const DistributedTensor<I>& ids, const Variable<T>& weight
 template <class T, class I>
 Variable<T> embedding_by_rows(const DistributedTensor<I>& ids, const Variable<T>& weight,
                               const EmbeddingOptions& options = {});
+
+/// What becomes of the rows of a bag.
+enum class BagMode { sum, mean, max };
+
+/// One row for each bag: out[b, :] is the sum, the mean or, column by column, the largest of weight[id, :] over the ids
+/// of bag b. Ids that are padding are left out, also of the mean's divisor; a bag without others is a row of zeros.
+/// With per_sample_weights (placed as bags.ids(), or moved there), in mode sum only, each row counts as often as its
+/// id's weight says, and the weights have a gradient too: <upstream row, looked-up row>, 0 for padding. The largest
+/// passes its gradient to the first id that attains it. PyTorch's embedding_bag.
+///
+/// Placements, ids out of range, options and what is sent are those of embedding() for ids that lie as the bags do. The
+/// gradient of per_sample_weights is Partial along axes that shard the weight, unless reproducible, when the sums of
+/// its leaves are all-gathered along the one that shards columns (see leaf_blocks). Throws Error, the same on every
+/// rank, before anything changes, for per_sample_weights of another shape or in another mode, for scale_grad_by_freq in
+/// mode max, as PyTorch does, and in mode max where the result would be Partial: the largest of rows is no sum of
+/// terms.
+///
+/// Where an axis shards rows, the sums of bags are terms of a sum that rounds differently on every grid, also with
+/// reproducible: embedding_bag_by_rows() rounds as one rank does.
+template <class T, class I>
+Variable<T> embedding_bag(const Bags<I>& bags, const Variable<T>& weight, BagMode mode = BagMode::mean,
+                          const EmbeddingOptions& options = {}, const Variable<T>& per_sample_weights = {});
+
+/// Collective. The same with rows on the move, placed as embedding_by_rows() has it: every rank has all rows of its
+/// bags, and reduces them as one rank would.
+template <class T, class I>
+Variable<T> embedding_bag_by_rows(const Bags<I>& bags, const Variable<T>& weight, BagMode mode = BagMode::mean,
+                                  const EmbeddingOptions& options = {}, const Variable<T>& per_sample_weights = {});
 
 /// Collective. Every row of `weight` (V, D) that occurs in `ids`, once per distinct id of the global batch: with
 /// n = (Σ |w|^p)^(1/p) over the whole row, the largest |w| for infinite p, a row with n > max_norm becomes
