@@ -51,6 +51,7 @@
 #include <tartan/nn/local_embedding.hpp>
 #include <tartan/nn/module.hpp>
 #include <tartan/nn/multi_embedding.hpp>
+#include <tartan/nn/prompt_embedding.hpp>
 #include <tartan/nn/tensor_parallel_embedding.hpp>
 
 #include <tartan/optim/optimizer.hpp>

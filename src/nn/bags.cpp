@@ -98,7 +98,7 @@ Bags<I>::Bags(const DistributedTensor<I>& ids, const DistributedTensor<I>& offse
 
   const auto mine = offsets.local().span();
   const Interval block = offsets.holds() ? offsets.box()[0] : Interval{};
-  const Stretch<I> stretch{mine, block.begin, count, n, include_last_offset, topology.root().rank()};
+  const Stretch<I> stretch{mine, block.begin, count, n, include_last_offset, topology.root().root_rank()};
   // Per coordinate of the axis, where its bags begin in the ids, and the number of bags.
   std::vector<Index> begins{0};
   std::vector<Index> bags{count};
@@ -164,7 +164,7 @@ Bags<I> Bags<I>::from_local(const CartesianTopology& topology, std::optional<int
   agreed(topology, true, [&] {
     if (!topology.active()) return;
     const auto part = static_cast<std::size_t>(axis ? grid.coordinate(topology.rank(), *axis) : 0);
-    const int rank = topology.root().rank();
+    const int rank = topology.root().root_rank();
     require(ids.shape().dimensions() == 1 && offsets.shape().dimensions() == 1,
             "bags with offsets are of ids (N) and offsets (B), not of the shapes {} and {} on rank {}", ids.shape(),
             offsets.shape(), rank);

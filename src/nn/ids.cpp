@@ -14,7 +14,7 @@ namespace tartan::lookup {
 namespace {
 
 template <class I>
-void require_in_range(const DistributedTensor<I>& ids, std::span<const Index> bounds) {
+void require_in_range(const DistributedTensor<I>& ids, std::span<const Index> bounds, const IdNames& names) {
   const auto range = ids.local_range();
   if (!range || (range->first >= 0 && range->second < std::ranges::min(bounds))) return;
   const auto local = ids.local().span();
@@ -25,19 +25,20 @@ void require_in_range(const DistributedTensor<I>& ids, std::span<const Index> bo
   auto position = ids.local().shape().index(static_cast<Index>(flat));
   const auto box = ids.box();
   for (int dim = 0; dim < box.dimensions(); ++dim) position[static_cast<std::size_t>(dim)] += box[dim].begin;
-  fail("id {} at position ({}) of the ids on rank {} is out of range: {} has {} rows, so ids are 0 to {}", local[flat],
-       fmt::join(position, ", "), ids.topology().root().root_rank(),
-       bounds.size() == 1 ? "the table" : fmt::format("table {}", table()), bounds[table()], bounds[table()] - 1);
+  fail("{} {} at position ({}) of the {}s on rank {} is out of range: {} has {} {}, so {}s are 0 to {}", names.id,
+       local[flat], fmt::join(position, ", "), names.id, ids.topology().root().root_rank(),
+       bounds.size() == 1 ? names.table : fmt::format("table {}", table()), bounds[table()], names.rows, names.id,
+       bounds[table()] - 1);
 }
 
 }  // namespace
 
 template <class I>
-void check_ids(const DistributedTensor<I>& ids, std::span<const Index> bounds) {
+void check_ids(const DistributedTensor<I>& ids, std::span<const Index> bounds, const IdNames& names) {
   if (ids.is_checked(bounds)) return;
   std::exception_ptr error;
   try {
-    require_in_range(ids, bounds);
+    require_in_range(ids, bounds, names);
   } catch (...) {
     error = std::current_exception();
   }
@@ -100,10 +101,10 @@ std::vector<Index> positions(const DistributedTensor<I>& ids) {
   return result;
 }
 
-#define INSTANTIATE(I)                                                          \
-  template void check_ids(const DistributedTensor<I>&, std::span<const Index>); \
-  template DistributedTensor<I> gathered(const DistributedTensor<I>&);          \
-  template std::vector<Index> frequencies(const DistributedTensor<I>&);         \
+#define INSTANTIATE(I)                                                                          \
+  template void check_ids(const DistributedTensor<I>&, std::span<const Index>, const IdNames&); \
+  template DistributedTensor<I> gathered(const DistributedTensor<I>&);                          \
+  template std::vector<Index> frequencies(const DistributedTensor<I>&);                         \
   template std::vector<Index> positions(const DistributedTensor<I>&);
 TARTAN_FOR_EACH_ID_TYPE(INSTANTIATE)
 #undef INSTANTIATE

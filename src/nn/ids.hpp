@@ -9,14 +9,21 @@
 /// Ids tensors: what every lookup asks of them.
 namespace tartan::lookup {
 
+/// How errors call what is looked up, and what in.
+struct IdNames {
+  const char* id = "id";
+  const char* table = "the table";
+  const char* rows = "rows";
+};
+
 /// Throws Error on every rank where an id is outside [0, bound), naming id, position and rank: agreed once per ids
 /// tensor, along the axes that shard it; replicated ids are judged alike by every rank that has them. `bounds`: one for
 /// all ids, or, where there are many tables, one for each index of the last dimension.
 template <class I>
-void check_ids(const DistributedTensor<I>& ids, std::span<const Index> bounds);
+void check_ids(const DistributedTensor<I>& ids, std::span<const Index> bounds, const IdNames& names = {});
 template <class I>
-void check_ids(const DistributedTensor<I>& ids, Index bound) {
-  check_ids(ids, {&bound, 1});
+void check_ids(const DistributedTensor<I>& ids, Index bound, const IdNames& names = {}) {
+  check_ids(ids, {&bound, 1}, names);
 }
 
 /// The row that padding_idx means, or -1; throws Error where the table does not have it.

@@ -18,13 +18,13 @@ std::span<const Index> within(std::span<const Index> rows, Interval block) {
   return {first, std::max(first, std::ranges::lower_bound(rows, block.end))};
 }
 
-/// The rows that this rank's ids name, found once, and for each id which of them it is.
+/// The rows that this rank's ids name, found once, and for each id which of them it is: -1 where it names none.
 struct Named {
   std::vector<Index> rows;
   Tensor<Index> which;
 
   template <class I>
-  Named(const DistributedTensor<I>& ids, Index bound) : which(Shape{ids.local().elements()}) {
+  Named(const DistributedTensor<I>& ids, Index bound) : which(Shape{ids.local().elements()}, Index{-1}) {
     auto plan = kernels::plan_rows(cpu, ids.local().data(), ids.local().elements(), Index{0}, bound, Index{-1});
     for (std::size_t u = 0; u < plan.rows.size(); ++u) {
       for (Index k = plan.offsets[u]; k < plan.offsets[u + 1]; ++k)
