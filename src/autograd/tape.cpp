@@ -1,5 +1,7 @@
 #include <tartan/autograd/tape.hpp>
 
+#include <atomic>
+
 #include <tartan/comm/recorder.hpp>
 
 #include "base/element_types.hpp"
@@ -10,7 +12,7 @@ namespace {
 
 thread_local GradientTape* innermost = nullptr;
 thread_local GradientTape* in_replay = nullptr;
-thread_local std::uint64_t tapes_made = 0;
+std::atomic<std::uint64_t> tapes_made = 0;  // of all threads: an id is of one tape alone
 
 }  // namespace
 

@@ -2,6 +2,8 @@
 
 #include <tartan/autograd/tape.hpp>
 
+#include <thread>
+
 #include <tartan/comm/recorder.hpp>
 
 #include "autograd/logical.hpp"
@@ -314,6 +316,22 @@ TEST_CASE("inactive ranks record the same list and get gradients of empty parts"
                           numbers(w_numbers), [](double a, double) { return 2 * a; }, numbers(w_numbers)));
     if (!topology.active()) CHECK(w.dense_gradient().local().elements() == 0);
   }
+}
+
+TEST_CASE("the result of a tape of one thread is a constant to a tape of another") {
+  const auto topology = line();
+  const auto w = parameter(topology, Replicate{});
+  Variable<double> result;
+  bool own = false;
+  bool other = true;
+  std::thread([&] {
+    const GradientTape tape;
+    result = w + w;
+    own = result.is_recorded_by(tape);
+  }).join();
+  std::thread([&] { other = result.is_recorded_by(GradientTape()); }).join();
+  CHECK(own);
+  CHECK(!other);
 }
 
 }  // namespace
