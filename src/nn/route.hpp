@@ -15,7 +15,7 @@ enum class Moving {
 /// Where the parts of a lookup are, from where ids and weight are.
 struct Route {
   /// Throws Error where the two do not meet.
-  Route(const Distribution& ids, const Distribution& weight, Moving moving);
+  Route(const Distribution& ids, const Distribution& weight, Moving how);
 
   Moving moving;
   Distribution result;      ///< of the looked-up rows, (ids..., D)
