@@ -55,7 +55,6 @@ void GradientTape::end(bool keep) {
   Variable<float>::end_pass(std::get<0>(reached_), keep);
   Variable<double>::end_pass(std::get<1>(reached_), keep);
   reached_ = {};
-  in_replay = nullptr;
 }
 
 template <class T>
@@ -68,7 +67,12 @@ void GradientTape::backward(const Variable<T>& loss) {
           "backward was asked of a loss that depends on no parameter recorded on this tape");
   replayed_ = true;
   innermost = outer_;
-  in_replay = this;
+  // A rule may replay a tape of its own.
+  const struct Replaying {
+    explicit Replaying(GradientTape* tape) { in_replay = tape; }
+    ~Replaying() { in_replay = before; }
+    GradientTape* before = in_replay;
+  } replaying(this);
   try {
     loss.contribute(DistributedTensor<T>::constant(loss.distribution().gradient(), T{1}));
     replay();

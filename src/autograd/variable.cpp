@@ -75,7 +75,8 @@ const DistributedTensor<T>& Variable<T>::value() const {
 
 template <class T>
 void Variable<T>::assign(const DistributedTensor<T>& source) {
-  redistribute_into(source, value());
+  const bool shares = source.local().elements() > 0 && source.local().data() == value().local().data();
+  redistribute_into(shares ? source.clone() : source, value());
 }
 
 template <class T>

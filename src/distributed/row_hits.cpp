@@ -105,6 +105,8 @@ struct Travelling {
 
 }  // namespace
 
+void require_hits(const Distribution& hits, const Distribution& to) { (void)Owning(hits, to); }
+
 template <class T>
 RowSparse<T> fold_hits(const RowHits<T>& hits, const Distribution& to, Index most) {
   const Owning owning(hits.distribution, to);

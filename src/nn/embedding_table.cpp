@@ -148,7 +148,7 @@ lookup::Lookup<T, I> EmbeddingTable<T>::look_up(const DistributedTensor<I>& ids,
     functional::renormalize_rows(ids, weight(), *options_.max_norm, options_.norm_type, options_.reproducible);
   if (moves_rows(ids.distribution(), results.shape().elements(), whole_rows)) return {ids, weight(), how, Moving::rows};
   const bool split = axes_.rows && topology_.grid().extent(*axes_.rows) > 1;
-  return {ids, table(), how, whole_rows && split ? Moving::rows : Moving::nothing, stored_};
+  return {ids, table(), how, whole_rows && split ? Moving::rows : Moving::nothing, weight()};
 }
 
 template <class T>

@@ -84,22 +84,23 @@ Tensor<T> one_by_one(const kernels::Contributions<T>& hits, Index count, const s
 
 template <class T, class I>
 Lookup<T, I>::Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight,
-                     const functional::EmbeddingOptions& options, Moving moving,
-                     const std::optional<Distribution>& stored)
+                     const functional::EmbeddingOptions& options, Moving moving, const Variable<T>& stored)
     : ids_(ids),
       weight_(weight),
+      stored_(stored.is_null() ? weight : stored),
       options_(options),
       padding_{-1},
       route_(ids.distribution(), weight.distribution(), moving) {
   padding_ = padding_row(options_.padding_idx, weight.shape()[0]);
   auto placements = route_.terms.placements();
-  const auto wanted = stored.value_or(weight.distribution().gradient());
+  const auto wanted = stored_.distribution().gradient();
   for (int axis = 0; axis < wanted.grid().axes(); ++axis) {
     auto& placement = placements[static_cast<std::size_t>(axis)];
     if (placement.is_partial()) placement = wanted.placement(axis);
   }
   home_ = wanted.with(std::move(placements));
   sent_ = moving == Moving::rows ? home_ : route_.terms;
+  if (options_.reproducible) require_hits(route_.terms, home_);
   check_ids(ids, weight.shape()[0]);
   if (options_.max_norm)
     functional::renormalize_rows(ids, weight_, *options_.max_norm, options_.norm_type, options_.reproducible);
@@ -147,7 +148,10 @@ Gradient<T> Lookup<T, I>::gradient(const kernels::Contributions<T>& hits) const 
   }
   RowSparse<T> gradient;
   if (options_.reproducible) {
+    // Where it is kept, so that the order in which lookups add up does not depend on where their ids are.
     gradient = folded_in_order(hits);
+    const auto kept = stored_.distribution().gradient();
+    if (moves_by_rows(gradient.distribution, kept)) gradient = redistribute(std::move(gradient), kept);
   } else {
     const auto named = plan();
     const auto distinct = static_cast<Index>(named.rows.size());

@@ -60,9 +60,9 @@ class Lookup {
  public:
   /// Throws Error, the same on every rank, where ids and weight do not meet, or an id or option is out of range.
   /// Collective where options.max_norm scales rows, and to agree on ids that are not known to be in range. `stored`:
-  /// where a weight that was moved for the lookup is kept, if it was.
+  /// what `weight` is a moved copy of, if it is.
   Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight, const functional::EmbeddingOptions& options,
-         Moving moving, const std::optional<Distribution>& stored = {});
+         Moving moving, const Variable<T>& stored = {});
 
   /// Of the looked-up rows, (ids..., D).
   const Distribution& result() const noexcept { return route_.result; }
@@ -72,6 +72,8 @@ class Lookup {
   }
   const DistributedTensor<I>& ids() const { return ids_.get(); }
   const Variable<T>& weight() const noexcept { return weight_; }
+  /// The weight as it is kept: weight(), or what that was moved from.
+  const Variable<T>& stored() const noexcept { return stored_; }
   const functional::EmbeddingOptions& options() const noexcept { return options_; }
   /// The id that is padding, or -1.
   Index padding() const noexcept { return padding_; }
@@ -91,10 +93,11 @@ class Lookup {
 
   Saved<I> ids_;
   Variable<T> weight_;
+  Variable<T> stored_;
   functional::EmbeddingOptions options_;
   Index padding_;
   Route route_;
-  Distribution home_;  ///< of the gradient in the end
+  Distribution home_;  ///< of the gradient when its terms are summed
   Distribution sent_;  ///< of the gradient as it is contributed: before its terms are summed, or home where rows move
 };
 

@@ -15,6 +15,7 @@ std::vector<std::vector<Index>> blocks_side_by_side(const std::vector<Index>& wi
   std::vector<Index> begins{0};  // of the tables, and the end of the last
   std::vector<Index> places{0};  // where a cut may be
   for (const Index width : widths) {
+    require(width >= 0, "a table has {} columns", width);
     for (Index column = 0; column < width; column += leaves ? leaf_columns : 1)
       places.push_back(begins.back() + column);
     begins.push_back(begins.back() + width);
@@ -219,7 +220,7 @@ Variable<T> DistributedMultiEmbedding<T>::operator()(const DistributedTensor<I>&
   std::vector<lookup::Lookup<T, I>> lookups;
   for (std::size_t f = 0; f < tables_.size(); ++f) {
     lookups.emplace_back(columns[f], looked_in[f], lookup::of_table(how, f), by_rows ? Moving::rows : Moving::nothing,
-                         weights_[f].distribution());
+                         weights_[f]);
   }
   const auto result = lookup::looked_up(ids, lookups);
   return redistribute(result, asked(result.distribution()));

@@ -119,7 +119,8 @@ struct Recorded {
   }
 
   DistributedTensor<T> dots(kernels::Matrix<const T> upstream, const std::vector<Index>& bag) const {
-    const auto& weight = table->get().distribution();
+    (void)table->get();  // refuses a table that was modified since, also where this rank has rows of their own
+    const auto& weight = lookup.weight().distribution();
     const auto& ids = lookup.ids();
     DistributedTensor<T> gradient(
         weights_gradient(ids.distribution(), weight, result.distribution(), lookup.options().reproducible));
@@ -205,7 +206,7 @@ Variable<T> pooled(const Lookup<T, I>& lookup, const Bags<I>& bags, const Poolin
   if (!weights.is_null()) rule.factors = Saved<T>(weights.value());
   if (weights.requires_gradient()) {
     rule.rows = std::move(rows);
-    rule.table = Saved<T>(table.value());
+    rule.table = Saved<T>(lookup.stored().value());
   }
   GradientTape::active()->record("a lookup of bags", std::move(rule));
   return result;

@@ -37,7 +37,7 @@ struct Parted {
          Index task_count)
       : text(ids.distribution()), prompts(ids.distribution()) {
     const auto placed = beside(ids.distribution(), tasks.distribution());
-    lookup::check_ids(ids, vocabulary + prompt_length, {.table = "the text table with a prompt"});
+    lookup::check_ids(ids, checked_add(vocabulary, prompt_length), {.table = "the text table with a prompt"});
     lookup::check_ids(tasks, task_count, {.id = "task", .table = "the prompt table", .rows = "tasks"});
     const auto here = redistribute(tasks, placed);
     const auto& local = ids.local();
@@ -114,7 +114,7 @@ EmbeddingLayerOptions of_prompts(EmbeddingLayerOptions text, const EmbeddingAxes
           "the prompt embedding '{}' needs tasks and a prompt_length of at least 1, not {} and {}", text.name,
           prompts.tasks, prompts.prompt_length);
   text.name += ".prompts";
-  text.num_embeddings = prompts.tasks * prompts.prompt_length;
+  text.num_embeddings = checked_multiply(prompts.tasks, prompts.prompt_length);
   text.padding_idx.reset();
   text.max_norm.reset();
   text.freeze = prompts.freeze;

@@ -42,8 +42,10 @@ void renormalize(const std::vector<DistributedTensor<I>>& batches, std::vector<V
   const auto [max_norm, p, reproducible] = options;
   std::vector<kernels::RowPlan> plans;
   std::vector<double> norms;  // of each weight's distinct rows
+  std::vector<std::uint64_t> versions;
   for (std::size_t f = 0; f < weights.size(); ++f) {
     const auto& weight = weights[f].value();
+    versions.push_back(weight.version());
     const Block block(weight.distribution());
     const auto& batch = batches[f].local();
     plans.push_back(kernels::plan_rows(cpu, batch.data(), batch.elements(), block.first_row, block.rows, Index{-1}));
@@ -68,6 +70,11 @@ void renormalize(const std::vector<DistributedTensor<I>>& batches, std::vector<V
   const double* factors = norms.data();
   for (std::size_t f = 0; f < weights.size(); ++f) {
     const auto& rows = plans[f].rows;
+    if (weights[f].value().version() != versions[f]) {  // it was scaled before: a weight that stands here twice
+      renormalize<T, I>({batches[f]}, {weights[f]}, options);
+      factors += rows.size();
+      continue;
+    }
     weights[f].modify([&](Tensor<T>& out) {
       const Block block(weights[f].distribution());
       kernels::scale_rows(cpu, rows.data(), std::ssize(rows), factors, matrix<T>(out, block.rows, block.columns));

@@ -52,7 +52,7 @@ struct Table {
               "a table is cut along dimension {}, but its shards are ({}, {}) on rank 0 and ({}, {}) on rank {}",
               sharding_dim, first.rows, first.columns, shard.rows, shard.columns, r);
       extents.push_back(sharding_dim == 0 ? shard.rows : shard.columns);
-      total += extents.back();
+      total = checked_add(total, extents.back());
     }
     shape = sharding_dim == 0 ? Shape{total, first.columns} : Shape{first.rows, total};
     require(first.num_embeddings == 0 || first.num_embeddings == shape[0],

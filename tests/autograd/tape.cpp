@@ -334,5 +334,21 @@ TEST_CASE("the result of a tape of one thread is a constant to a tape of another
   CHECK(!other);
 }
 
+TEST_CASE("a backward rule may replay a tape of its own") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  const auto p = Variable<double>::parameter("p", constant(topology, Replicate{}, {2, -5}).value());
+  const auto q = Variable<double>::parameter("q", constant(topology, Replicate{}, {1, 3}).value());
+  GradientTape tape;
+  const auto loss = sum(p) + sum(q);
+  tape.record("recomputed", [&] {
+    GradientTape inner;
+    inner.backward(sum(p));
+  });
+  const auto more = loss + sum(q);
+  tape.backward(more);
+  for (const double g : p.dense_gradient().local().span()) CHECK(g == 2);
+  for (const double g : q.dense_gradient().local().span()) CHECK(g == 2);
+}
+
 }  // namespace
 }  // namespace tartan

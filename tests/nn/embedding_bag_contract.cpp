@@ -256,5 +256,24 @@ TEST_CASE("weights of ids whose table changed cannot have a gradient") {
   CHECK(contains(error_text([&] { tape.backward(loss); }), "was modified between the operation"));
 }
 
+TEST_CASE("rows that are scaled between a lookup and its backward refuse the gradient of weights on every grid") {
+  for (const auto& grid : factorisations(world().size(), 3)) {
+    const auto topology = Partition(world()).cartesian(grid);
+    for (const auto& storage : storages()) {
+      for (const auto exchange : exchanges()) {
+        DistributedEmbeddingBag<float> layer(
+            topology,
+            {.num_embeddings = V, .embedding_dim = 2, .max_norm = 1, .storage = storage, .exchange = exchange},
+            {.mode = BagMode::sum});
+        const auto bags = placed_bags<Index>(topology, BagBatch::of_rows(2, 3, V), BagForm::rows, true);
+        const auto factors = variable("f", bags.ids().distribution(), std::vector<float>(6, 1));
+        GradientTape tape;
+        const auto loss = sum(layer(bags, factors)) + sum(layer(bags, factors));
+        CHECK(contains(error_text([&] { tape.backward(loss); }), "was modified between the operation"));
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tartan

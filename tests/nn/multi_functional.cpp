@@ -162,5 +162,23 @@ TEST_CASE("given tables are taken as they are, under their names, and may be fro
   CHECK(contains(refused({.embedding_dim = {5, 4, 1}}), "was given 2 weights for 3 tables"));
 }
 
+TEST_CASE("a table that stands twice is scaled once where max_norm asks for it") {
+  for (const auto& grid : factorisations(world().size(), 2)) {
+    const auto topology = Partition(world()).cartesian({grid[0], 1, grid[1]});
+    const Distribution d(topology, {4, 2}, {Replicate{}, Replicate{}, Replicate{}});
+    const auto weight = Variable<double>::parameter("w", DistributedTensor<double>::constant(d, 3));
+    const auto again = Variable<double>::parameter("again", DistributedTensor<double>::constant(d, 3));
+    const Distribution placed(topology, {3, 2}, {Shard{0}, Replicate{}, Replicate{}});
+    const auto ids = placed_ids<Index>(placed, {0, 0, 1, 2, 2, 2});
+    const auto y = functional::multi_embedding(ids, std::vector{weight, weight}, {.max_norm = 1});
+    const Distribution column(topology, {3}, {Shard{0}, Replicate{}, Replicate{}});
+    functional::embedding(placed_ids<Index>(column, {0, 1, 2}), again, {.max_norm = 1});
+    functional::embedding(placed_ids<Index>(column, {0, 2, 2}), again, {.max_norm = 1});
+    CHECK(std::ranges::equal(weight.value().local().span(), again.value().local().span()));
+    const double scaled = 3 * (1 / (std::sqrt(18.0) + 1e-7));
+    for (const double x : y.value().local().span()) CHECK(x == scaled);
+  }
+}
+
 }  // namespace
 }  // namespace tartan

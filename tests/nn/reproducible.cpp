@@ -179,5 +179,45 @@ TEST_CASE("blocks of columns that cut leaves are refused where bits are promised
   CHECK_NOTHROW(same_on_all(world(), "texts of errors", texts));
 }
 
+TEST_CASE("lookups of split and of replicated ids in one pass add up in one order") {
+  const auto ids = some_ids(20, V);
+  for (const auto& grid : factorisations(world().size(), 3)) {
+    const auto topology = Partition(world()).cartesian(grid);
+    for (const auto& storage : storages()) {
+      const DistributedEmbedding<float> layer(
+          topology,
+          {.name = "table", .num_embeddings = V, .embedding_dim = D, .reproducible = true, .storage = storage});
+      const auto split = layer.input_distribution({20});
+      const auto copied = split.with(0, Replicate{});
+      std::vector<TableGradient<float>> terms;
+      Variable<float> loss;
+      GradientTape tape;
+      for (const auto& placed : {split, copied, split, copied, split}) {
+        auto upstream = some_upstream<float>(20 * D);
+        for (float& u : upstream) u *= static_cast<float>(terms.size() % 2 == 0 ? 1.1 : -0.7e3);
+        terms.emplace_back(ids, upstream, V, D);
+        auto term = redistribute(loss_of(layer(placed_ids<Index>(placed, ids)), upstream), Replicate{});
+        loss = loss.is_null() ? term : loss + term;
+      }
+      tape.backward(loss);
+      auto expected = terms.back();  // the last is the first to be replayed
+      for (std::size_t i = terms.size() - 1; i-- > 0;) expected = added(std::move(expected), terms[i]);
+      CHECK(matches(layer.weight().dense_gradient(), expected, true));
+    }
+  }
+}
+
+TEST_CASE("given row blocks that hits cannot be split inside of are refused in the forward") {
+  if (world().size() != 4) return;
+  const auto topology = Partition(world()).cartesian({2, 2});
+  const Distribution d(topology, {7, 4}, {Replicate{}, Shard{0}}, {.block_extents = {{1, {5, 2}}}});
+  const auto weight = Variable<float>::parameter("w", DistributedTensor<float>::zeros(d));
+  const auto ids = placed_ids<Index>({topology, {4}, {Shard{0}, Replicate{}}}, {0, 6, 1, 2});
+  const auto text = error_text([&] { functional::embedding(ids, weight, {.reproducible = true}); });
+  CHECK(text != "no error");
+  CHECK_NOTHROW(same_on_all(world(), "the text", text));
+  CHECK_NOTHROW(functional::embedding(ids, weight));
+}
+
 }  // namespace
 }  // namespace tartan

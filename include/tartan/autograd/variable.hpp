@@ -51,8 +51,7 @@ class Variable {
   }
   /// Collective where elements have to move, over the root. The value becomes that of `source`, which may lie in any
   /// distribution on any topology with a common root; the variable keeps its own distribution, name and gradient.
-  /// Throws Error on every rank where the shapes differ, there is no common root, or `source` has the variable's own
-  /// elements.
+  /// Throws Error on every rank where the shapes differ or there is no common root.
   void assign(const DistributedTensor<T>& source);
 
   /// The parameter's name; empty for others.

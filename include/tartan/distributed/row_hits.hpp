@@ -16,6 +16,9 @@ struct RowHits {
   Tensor<T> values;              ///< (hits, columns of the block)
 };
 
+/// Throws Error unless fold_hits() takes hits placed as `hits` to a tensor placed as `to`.
+void require_hits(const Distribution& hits, const Distribution& to);
+
 /// Collective over the axes that are Partial in `hits` and not in `to`. What the hits add up to: each travels unsummed
 /// to the owner of its row along those axes (coordinate 0 where `to` is Root, the block's owner where it is Shard(0);
 /// where it is Replicate, the owner in the balanced split, from whom the sums come back), and is added there in the

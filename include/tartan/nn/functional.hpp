@@ -69,7 +69,8 @@ enum class BagMode { sum, mean, max };
 /// of bag b. Ids that are padding are left out, also of the mean's divisor; a bag without others is a row of zeros.
 /// With per_sample_weights (placed as bags.ids(), or moved there), in mode sum only, each row counts as often as its
 /// id's weight says, and the weights have a gradient too: <upstream row, looked-up row>, 0 for padding. The largest
-/// passes its gradient to the first id that attains it. PyTorch's embedding_bag.
+/// passes its gradient to the first id that attains it; a NaN is the largest only where it comes first, as in PyTorch,
+/// whose embedding_bag this is.
 ///
 /// Placements, ids out of range, options and what is sent are those of embedding() for ids that lie as the bags do. The
 /// gradient of per_sample_weights is Partial along axes that shard the weight, unless reproducible, when the sums of
