@@ -64,6 +64,16 @@ DistributionOptions with_blocks(DistributionOptions options, const std::vector<i
   return options;
 }
 
+/// A number that differs where ids or offsets do, most probably (FNV-1a over whole numbers).
+template <class I>
+Index fingerprint(const Tensor<I>& ids, const Tensor<I>& offsets) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const auto* tensor : {&ids, &offsets}) {
+    for (const I number : tensor->span()) hash = (hash ^ static_cast<std::uint64_t>(number)) * 0x100000001b3;
+  }
+  return static_cast<Index>(hash);
+}
+
 }  // namespace
 
 template <class I>
@@ -80,7 +90,15 @@ Bags<I>::Bags(const DistributedTensor<I>& ids) : ids_(ids) {
 }
 
 template <class I>
-Bags<I>::Bags(const DistributedTensor<I>& ids, const DistributedTensor<I>& offsets, bool include_last_offset) {
+Distribution Bags<I>::beside(const Shape& shape) const {
+  require(shape.dimensions() >= 1 && shape[0] == distribution_.shape()[0],
+          "beside {} bags lie tensors of as many rows, not of the shape {}", distribution_.shape()[0], shape);
+  return {distribution_.topology(), shape, distribution_.placements(), distribution_.options()};
+}
+
+template <class I>
+Bags<I>::Bags(const DistributedTensor<I>& ids, const DistributedTensor<I>& offsets, bool include_last_offset)
+    : include_last_offset_{include_last_offset} {
   const auto& d = offsets.distribution();
   const auto& topology = d.topology();
   const auto& grid = d.grid();
@@ -152,14 +170,16 @@ Bags<I> Bags<I>::from_local(const CartesianTopology& topology, std::optional<int
   const Index n = ids.elements();
   const Index count = offsets.elements();
   const Index bags = count - (include_last_offset ? 1 : 0);
-  const auto all = gather_numbers(topology, std::vector<Index>{n, bags});
+  const auto all = gather_numbers(topology, std::vector<Index>{n, bags, fingerprint(ids, offsets)});
   // Of the ranks along the axis with coordinate 0 on the others.
   std::vector<Index> id_extents;
   std::vector<Index> bag_extents;
+  std::vector<Index> fingerprints;
   for (int part = 0; part < (axis ? grid.extent(*axis) : 1); ++part) {
-    const auto number = 2 * static_cast<std::size_t>(axis ? grid.moved(0, *axis, part) : 0);
+    const auto number = 3 * static_cast<std::size_t>(axis ? grid.moved(0, *axis, part) : 0);
     id_extents.push_back(all[number]);
     bag_extents.push_back(all[number + 1]);
+    fingerprints.push_back(all[number + 2]);
   }
   agreed(topology, true, [&] {
     if (!topology.active()) return;
@@ -169,10 +189,14 @@ Bags<I> Bags<I>::from_local(const CartesianTopology& topology, std::optional<int
             "bags with offsets are of ids (N) and offsets (B), not of the shapes {} and {} on rank {}", ids.shape(),
             offsets.shape(), rank);
     require_bags(count, n, include_last_offset);
-    require(n == id_extents[part] && bags == bag_extents[part],
-            "rank {} gives {} bags of {} ids and another rank of its part of the batch {} of {}", rank, bags, n,
-            bag_extents[part], id_extents[part]);
     Stretch<I>{offsets.span(), 0, count, n, include_last_offset, rank}.require_order(0);
+    const bool same = fingerprint(ids, offsets) == fingerprints[part];
+    require(
+        same && n == id_extents[part] && bags == bag_extents[part],
+        "rank {} gives {} bags of {} ids, and the first rank of part {} of the batch {} of {}{}: ranks load bags of "
+        "their own along {} only, those that differ along other axes give the same",
+        rank, bags, n, part, bag_extents[part], id_extents[part], same ? "" : ", which are not the same",
+        axis ? "axis " + std::to_string(*axis) : "no axis");
   });
 
   Placements placements(static_cast<std::size_t>(grid.axes()), Replicate{});
@@ -187,7 +211,7 @@ Bags<I> Bags<I>::from_local(const CartesianTopology& topology, std::optional<int
   std::ranges::copy(offsets.span().first(static_cast<std::size_t>(begins.elements() - 1)), begins.data());
   begins[begins.elements() - 1] = topology.active() ? n : 0;
   return {DistributedTensor<I>::from_local(laid(id_extents), topology.active() ? ids : Tensor<I>(), LocalCheck::none),
-          laid(bag_extents), std::move(begins)};
+          laid(bag_extents), std::move(begins), include_last_offset};
 }
 
 #define INSTANTIATE(I) template class Bags<I>;

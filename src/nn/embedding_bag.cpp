@@ -35,6 +35,9 @@ template <class I>
 Variable<T> DistributedEmbeddingBag<T>::operator()(const Bags<I>& bags, const Variable<T>& per_sample_weights) const {
   const lookup::Pooling<T> pooling{bag_options_.mode, per_sample_weights};
   pooling.require_possible(bags.ids().shape(), this->options().scale_grad_by_freq);
+  require(!bag_options_.include_last_offset || bags.include_last_offset().value_or(true),
+          "the embedding '{}' is to include the last offset, but its bags were made of offsets that do not",
+          this->options().name);
   const bool whole_rows = pooling.mode == BagMode::max || this->options().reproducible;
   return this->as_asked(lookup::pooled(this->look_up(bags.ids(), bags.distribution(), whole_rows), bags, pooling));
 }

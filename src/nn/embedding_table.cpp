@@ -98,6 +98,7 @@ EmbeddingTable<T>::EmbeddingTable(const CartesianTopology& topology, EmbeddingLa
     how.block_extents[*axes_.columns] = leaf_blocks(columns, topology.grid().extent(*axes_.columns));
   }
   applied_ = Distribution(topology, Shape{rows, columns}, std::move(placements), std::move(how));
+  if (options_.reproducible) require_leaves(applied_, 1);
   stored_ = axes_.data ? applied_.with(*axes_.data, storage) : applied_;
 }
 

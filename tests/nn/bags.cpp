@@ -174,7 +174,12 @@ TEST_CASE("a part with offsets out of order is an error on every rank, whichever
     const auto text = error_text([&] {
       Bags<Index>::from_local(topology, 0, Tensor<Index>(Shape{odd ? 3 : 2}, 1), Tensor<Index>(Shape{1}, 0));
     });
-    CHECK(contains(text, "gives 1 bags of 3 ids and another rank of its part of the batch 1 of 2"));
+    CHECK(contains(text, "gives 1 bags of 3 ids, and the first rank of part "));
+    CHECK(contains(text, " of the batch 1 of 2, which are not the same: ranks load bags of their own along axis 0"));
+    const auto same_number = error_text([&] {
+      Bags<Index>::from_local(topology, 0, Tensor<Index>(Shape{2}, odd ? 1 : 2), Tensor<Index>(Shape{1}, 0));
+    });
+    CHECK(contains(same_number, " of the batch 1 of 2, which are not the same"));
   }
 }
 
@@ -194,6 +199,31 @@ TEST_CASE("what are no bags is refused alike on every rank") {
   CHECK(contains(texts.of([&] { Bags<Index>::from_local(topology, 2, {}, {}); }), "axis 2 of a grid of 2 axes"));
   CHECK(texts.of([&] { Bags<Index>(of({0}, both), of({1}, both), true); }) == "no error");
   texts.verify();
+}
+
+TEST_CASE("what lies beside bags has their rows, and layers refuse bags made of other offsets than they are told") {
+  const int n = world().size();
+  const auto topology = Partition(world()).cartesian({n, 1, 1});
+  const Index mine = world().rank() % 3;
+  std::vector<Index> offsets;
+  for (Index b = 0; b < mine; ++b) offsets.push_back(2 * b);
+  const auto bags = Bags<Index>::from_local(topology, 0, Tensor<Index>(Shape{2 * mine}, 1),
+                                            Tensor<Index>::from(Shape{mine}, offsets));
+  const Index all = bags.distribution().shape()[0];
+  const auto features = DistributedTensor<float>::from_local(bags.beside({all, 4}), Tensor<float>(Shape{mine, 4}, 1));
+  CHECK(features.shape() == Shape{all, 4});
+  CHECK(contains(error_text([&] { bags.beside({all + 1, 4}); }), "as many rows"));
+  CHECK(contains(error_text([&] { bags.beside({}); }), "as many rows"));
+
+  DistributedEmbeddingBag<float> layer(topology, {.num_embeddings = 5, .embedding_dim = 2},
+                                       {.mode = BagMode::sum, .include_last_offset = true});
+  CHECK(contains(error_text([&] { layer(bags); }), "is to include the last offset"));
+  offsets.push_back(2 * mine);
+  const auto with_last = Bags<Index>::from_local(topology, 0, Tensor<Index>(Shape{2 * mine}, 1),
+                                                 Tensor<Index>::from(Shape{mine + 1}, offsets), true);
+  CHECK(layer(with_last).shape() == Shape{all, 2});
+  const Bags<Index> rows(DistributedTensor<Index>::zeros({topology, {3, 2}, {Shard{0}, Replicate{}, Replicate{}}}));
+  CHECK(layer(rows).shape() == Shape{3, 2});
 }
 
 }  // namespace

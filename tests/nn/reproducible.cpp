@@ -176,6 +176,13 @@ TEST_CASE("blocks of columns that cut leaves are refused where bits are promised
   };
   CHECK(refused([&] { functional::embedding(ids, weight, {.max_norm = 1, .reproducible = true}); }) == (n > 1));
   CHECK(refused([&] { RowwiseAdagrad<float>({weight}, {.reproducible = true}); }) == (n > 1));
+  const auto cube = Partition(world()).cartesian({1, 1, n});
+  std::vector<Index> extents(static_cast<std::size_t>(n), 0);
+  extents.front() = 1;
+  extents.back() += 39;
+  const EmbeddingLayerOptions given{
+      .num_embeddings = V, .embedding_dim = 40, .column_extents = extents, .reproducible = true};
+  CHECK(refused([&] { DistributedEmbedding<float>(cube, given); }) == (n > 1));
   CHECK_NOTHROW(same_on_all(world(), "texts of errors", texts));
 }
 

@@ -30,11 +30,12 @@ class Bags {
   /// with include_last_offset, do not end at N, and where there are ids but no bags.
   Bags(const DistributedTensor<I>& ids, const DistributedTensor<I>& offsets, bool include_last_offset = false);
 
-  /// Collective over the root: one all-gather of 16 bytes from each rank and an agreement; no id moves. For programs
+  /// Collective over the root: one all-gather of 24 bytes from each rank and an agreement; no id moves. For programs
   /// that load their data in parts: the global batch of the bags of the ranks along `axis` (none: every rank has all of
   /// it), one after the other. Each rank gives its own bags, as many as it likes, with offsets that count in its own
-  /// ids; ranks that differ along other axes only give the same. Inactive ranks may give anything. Throws Error on
-  /// every rank where one rank's offsets are wrong as above, or where two that should give the same differ in number.
+  /// ids (none at all where it has run out of data); ranks that differ along other axes only give the same. Inactive
+  /// ranks may give anything. Throws Error on every rank where one rank's offsets are wrong as above, or where two that
+  /// should give the same differ.
   static Bags from_local(const CartesianTopology& topology, std::optional<int> axis, const Tensor<I>& ids,
                          const Tensor<I>& offsets, bool include_last_offset = false);
 
@@ -44,14 +45,22 @@ class Bags {
   const Distribution& distribution() const noexcept { return distribution_; }
   /// Where this rank's bags begin in its ids, and where the last one ends: one more than bags.
   std::span<const Index> offsets() const { return offsets_.span(); }
+  /// Whether the offsets they were made of included the last; none for rows (B, L).
+  std::optional<bool> include_last_offset() const noexcept { return include_last_offset_; }
+  /// Of a tensor (B, ...) that has a row for each bag, as features and labels beside them: the rows lie with the bags.
+  Distribution beside(const Shape& shape) const;
 
  private:
-  Bags(DistributedTensor<I> ids, Distribution distribution, Tensor<Index> offsets)
-      : ids_(std::move(ids)), distribution_(std::move(distribution)), offsets_(std::move(offsets)) {}
+  Bags(DistributedTensor<I> ids, Distribution distribution, Tensor<Index> offsets, bool include_last_offset)
+      : ids_(std::move(ids)),
+        distribution_(std::move(distribution)),
+        offsets_(std::move(offsets)),
+        include_last_offset_{include_last_offset} {}
 
   DistributedTensor<I> ids_;
   Distribution distribution_;
   Tensor<Index> offsets_;
+  std::optional<bool> include_last_offset_;
 };
 
 extern template class Bags<std::int32_t>;
