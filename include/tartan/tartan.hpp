@@ -5,6 +5,7 @@
 #include <tartan/base/box.hpp>
 #include <tartan/base/decomposition.hpp>
 #include <tartan/base/error.hpp>
+#include <tartan/base/half_types.hpp>
 #include <tartan/base/index.hpp>
 #include <tartan/base/random.hpp>
 #include <tartan/base/shape.hpp>

@@ -1,5 +1,10 @@
+#include <bit>
+#include <cstdint>
 #include <numeric>
+#include <utility>
 
+#include <tartan/base/half_types.hpp>
+#include <tartan/base/random.hpp>
 #include <tartan/tensor/eigen.hpp>
 
 #include "support/catch.hpp"
@@ -36,4 +41,31 @@ TEST_CASE("an Eigen map of another number of dimensions is refused") {
   CHECK_THROWS_AS(vector_map(tensor), Error);
   const Tensor<double> matrix(Shape{2, 3});
   CHECK_THROWS_AS(vector_map(matrix), Error);
+}
+
+TEMPLATE_TEST_CASE("half types are Eigen's, bit for bit", "", (std::pair<bfloat16, Eigen::bfloat16>),
+                   (std::pair<half, Eigen::half>)) {
+  using Ours = typename TestType::first_type;
+  using Eigens = typename TestType::second_type;
+  static_assert(sizeof(Ours) == sizeof(Eigens) && alignof(Ours) == alignof(Eigens));
+  int wrong = 0;
+  for (int b = 0; b < 65536; ++b) {
+    const auto bits = static_cast<std::uint16_t>(b);
+    const auto ours = static_cast<float>(Ours::from_bits(bits));
+    const auto eigens = static_cast<float>(Eigen::numext::bit_cast<Eigens>(bits));
+    wrong += std::bit_cast<std::uint32_t>(ours) != std::bit_cast<std::uint32_t>(eigens);
+  }
+  REQUIRE(wrong == 0);
+
+  const RandomStream random(1, "bits of floats");
+  for (Index i = 0; i < 250'000; ++i) {
+    for (const std::uint32_t bits : random.bits(i)) {
+      // Any float, and one in the range of half.
+      for (const std::uint32_t b : {bits, (bits & 0x8fffffff) | 0x30000000}) {
+        const auto x = std::bit_cast<float>(b);
+        wrong += Ours(x).bits != Eigen::numext::bit_cast<std::uint16_t>(Eigens(x));
+      }
+    }
+  }
+  REQUIRE(wrong == 0);
 }
