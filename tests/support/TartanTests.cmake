@@ -21,7 +21,7 @@ set(tartan_test_environment
   OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none)
 
 add_library(tartan_test_support OBJECT support/main.cpp support/pmpi.cpp)
-target_include_directories(tartan_test_support PUBLIC . ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
+target_include_directories(tartan_test_support PUBLIC . ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src ${tartan_build_headers})
 target_link_libraries(tartan_test_support PUBLIC Tartan::tartan Catch2::Catch2 fmt::fmt)
 
 # Each command has a folder of its own for what Open MPI keeps while it runs: jobs that start and end at the same time

@@ -40,4 +40,17 @@ class MpiError : public Error {
   int code_;
 };
 
+/// A call of the CUDA runtime or of one of its libraries failed on this rank, out of memory included. Not agreed between
+/// ranks.
+class CudaError : public Error {
+ public:
+  explicit CudaError(const std::string& text, int code = -1) : Error(text), code_{code} {}
+
+  /// The runtime's error code, or -1 where it has none.
+  int code() const noexcept { return code_; }
+
+ private:
+  int code_;
+};
+
 }  // namespace tartan
