@@ -5,6 +5,11 @@
 /// Element-wise pieces on contiguous memory; `out` may be an input.
 namespace tartan::kernels {
 
+/// Every out[i] = value.
+template <class T>
+void fill(Cpu, T* out, Index n, T value);
+template <class T>
+void fill(Cuda, T* out, Index n, T value);
 template <class T>
 void add(Cpu, const T* a, const T* b, Index n, T* out);
 template <class T>

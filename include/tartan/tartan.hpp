@@ -11,8 +11,10 @@
 #include <tartan/base/shape.hpp>
 #include <tartan/base/threads.hpp>
 
+#include <tartan/device/cuda.hpp>
+#include <tartan/device/device.hpp>
+
 #include <tartan/tensor/buffer.hpp>
-#include <tartan/tensor/device.hpp>
 #include <tartan/tensor/tensor.hpp>
 
 #include <tartan/comm/agreement.hpp>

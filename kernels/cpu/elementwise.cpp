@@ -1,9 +1,16 @@
 #include "kernels/elementwise.hpp"
 
+#include <algorithm>
+
 #include "base/element_types.hpp"
 #include "base/parallel.hpp"
 
 namespace tartan::kernels {
+
+template <class T>
+void fill(Cpu, T* out, Index n, T value) {
+  parallel(n, sizeof(T), [=](Index begin, Index end) { std::fill(out + begin, out + end, value); });
+}
 
 template <class T>
 void add(Cpu, const T* a, const T* b, Index n, T* out) {
@@ -39,6 +46,10 @@ double sum(Cpu, const T* a, Index n) {
   template void scale(Cpu, const T*, T, Index, T*);           \
   template double sum(Cpu, const T*, Index);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+#define INSTANTIATE(T) template void fill(Cpu, T*, Index, T);
+TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace tartan::kernels

@@ -111,6 +111,14 @@ Communicator Communicator::split(int color, int key, std::string name) const {
   return result;
 }
 
+int Communicator::rank_on_node() const {
+  require_usable();
+  if (checks() == Checks::collective) check_collective(*this, [] { return std::string("rank_on_node()"); });
+  State node("node", state_->family);
+  node.adopt(MPI_Comm_split_type(state_->comm, MPI_COMM_TYPE_SHARED, rank(), MPI_INFO_NULL, &node.comm), "split");
+  return node.rank;
+}
+
 void Communicator::require_usable() const {
   require(state_ != nullptr, "the null communicator cannot communicate");
   require(mpi_is_up(), "\"{}\" is asked to communicate after MPI was finalised: let nothing that does outlive it",

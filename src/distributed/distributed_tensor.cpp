@@ -39,8 +39,17 @@ DistributedTensor<T> apart_from(const DistributedTensor<T>& tensor, const Tensor
 
 template <class T>
 DistributedTensor<T>::DistributedTensor(Distribution distribution) : distribution_(std::move(distribution)) {
-  local_ = Tensor<T>(distribution_.local_shape(distribution_.topology().rank()));
+  local_ = Tensor<T>(distribution_.local_shape(distribution_.topology().rank()), distribution_.topology().device());
   state_ = std::make_shared<State>();
+}
+
+template <class T>
+void DistributedTensor<T>::adopt(Tensor<T> local) {
+  state_ = std::make_shared<State>();
+  local_ = local.to(distribution_.topology().device());
+  const bool copied = local_.device() != local.device();
+  if (copied && local.device().is_cpu() && std::is_integral_v<T>)
+    state_->host = std::pair(state_->version, local.clone());
 }
 
 template <class T>
@@ -61,12 +70,12 @@ DistributedTensor<T> DistributedTensor<T>::from_local(Distribution distribution,
   }
   DistributedTensor result;
   result.distribution_ = std::move(distribution);
-  result.local_ = std::move(local);
-  result.state_ = std::make_shared<State>();
+  result.adopt(std::move(local));
   if (check == LocalCheck::shapes && checks() == Checks::collective) check = LocalCheck::replicas;
   if (check == LocalCheck::replicas && result.topology().active()) {
     const auto& d = result.distribution_;
-    const auto hash = hash_of(std::as_const(result.local_).span());
+    const auto part = result.local_on_host();
+    const auto hash = hash_of(std::as_const(part).span());
     bool equal = true;
     for (int axis = 0; axis < d.grid().axes(); ++axis) {
       if (!d.placement(axis).is_replicate() || d.grid().extent(axis) == 1) continue;
@@ -123,16 +132,28 @@ const Tensor<T>& DistributedTensor<T>::local() const {
 }
 
 template <class T>
+Tensor<T> DistributedTensor<T>::local_on_host() const {
+  require_state();
+  if (local_.device().is_cpu()) return local_;
+  auto& host = state_->host;
+  if (host && host->first == state_->version && host->second.shape() == local_.shape()) return host->second;
+  auto part = local_.to(Device{});
+  if (std::is_integral_v<T>) host = std::pair(state_->version, part);
+  return part;
+}
+
+template <class T>
 Tensor<T> DistributedTensor<T>::full_tensor() const {
   require_state();
   return apart_from(redistribute(*this, distribution_.with(everywhere(distribution_, Replicate{}), {})), local_)
-      .local();
+      .local_on_host();
 }
 
 template <class T>
 Tensor<T> DistributedTensor<T>::to_root() const {
   require_state();
-  return apart_from(redistribute(*this, distribution_.with(everywhere(distribution_, Root{}), {})), local_).local();
+  return apart_from(redistribute(*this, distribution_.with(everywhere(distribution_, Root{}), {})), local_)
+      .local_on_host();
 }
 
 template <class T>
@@ -157,7 +178,8 @@ DistributedTensor<T> DistributedTensor<T>::viewed_as(Distribution distribution) 
 template <class T>
 std::optional<std::pair<T, T>> DistributedTensor<T>::local_range() const {
   if (local().elements() == 0) return std::nullopt;
-  const auto [least, greatest] = std::ranges::minmax(local().span());
+  const auto part = local_on_host();
+  const auto [least, greatest] = std::ranges::minmax(std::as_const(part).span());
   return std::pair(least, greatest);
 }
 

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include <tartan/comm/agreement.hpp>
+#include <tartan/device/cuda.hpp>
 
 #include "base/fail.hpp"
 #include "partition/plan_cache.hpp"
@@ -13,6 +14,7 @@ namespace tartan {
 struct CartesianTopology::State {
   Partition partition;
   Grid grid;
+  Device device;
   std::vector<Communicator> axes;
   mutable PlanCache plans = {};
 };
@@ -30,19 +32,35 @@ Communicator split(const Partition& partition, const Grid& grid, std::span<const
   return partition.root().split(color, partition.rank(), std::move(name));
 }
 
+/// This rank's device, which is there. Collective over `root` in a build with CUDA.
+Device chosen(Device device, const Communicator& root) {
+  if (root.is_null()) return device;
+  if (cuda::built_in()) same_on_all(root, "the kind of device under a grid", device.is_cpu() ? "cpu" : "cuda");
+  if (device.is_cpu()) return device;
+  const int beside = cuda::built_in() && device.ordinal == Device::any ? root.rank_on_node() : 0;
+  return collectively(root, [&] {
+    if (device.ordinal == Device::any) device.ordinal = beside % std::max(1, cuda::device_count());
+    require(device.ordinal < cuda::device_count() && device.ordinal >= 0,
+            "{} is not there: this process sees {} CUDA devices{}", device, cuda::device_count(),
+            cuda::built_in() ? "" : ", since this build of Tartan has CPU support only (TARTAN_CUDA=ON)");
+    return device;
+  });
+}
+
 }  // namespace
 
-CartesianTopology::CartesianTopology(const Partition& partition, const Shape& shape) {
+CartesianTopology::CartesianTopology(const Partition& partition, const Shape& shape, Device device) {
   const Grid grid(shape);
   require(grid.size() == partition.size(), "a grid of {} needs {} ranks, but the partition has {}", text(shape),
           grid.size(), partition.size());
   if (!partition.root().is_null())
     check_collective(partition.root(), [&] { return fmt::format("a grid of {}", text(shape)); });
+  device = chosen(device, partition.root());
   std::vector<Communicator> axes;
   for (int axis = 0; axis < grid.axes(); ++axis) {
     axes.push_back(split(partition, grid, std::span(&axis, 1), fmt::format("axis {} of {}", axis, text(shape))));
   }
-  state_ = std::shared_ptr<const State>(new State{partition, grid, std::move(axes)});
+  state_ = std::shared_ptr<const State>(new State{partition, grid, device, std::move(axes)});
 }
 
 const Grid& CartesianTopology::grid() const {
@@ -53,6 +71,11 @@ const Grid& CartesianTopology::grid() const {
 const Partition& CartesianTopology::partition() const {
   require(state_ != nullptr, "an empty topology is used");
   return state_->partition;
+}
+
+Device CartesianTopology::device() const {
+  require(state_ != nullptr, "an empty topology is used");
+  return state_->device;
 }
 
 PlanCache& CartesianTopology::plans() const {
@@ -85,7 +108,7 @@ CartesianTopology CartesianTopology::along(std::span<const int> axes) const {
       split(partition(), grid(), axes, fmt::format("axes [{}] of {}", fmt::join(axes, ", "), text(grid().shape())));
   std::vector<int> ranks(static_cast<std::size_t>(shape.elements()));
   std::iota(ranks.begin(), ranks.end(), 0);
-  return {Partition(group, std::move(ranks), group), shape};
+  return {Partition(group, std::move(ranks), group), shape, device()};
 }
 
 std::optional<int> CartesianTopology::neighbour(int axis, int steps, bool periodic) const {
@@ -101,7 +124,8 @@ std::optional<int> CartesianTopology::neighbour(int axis, int steps, bool period
 bool operator==(const CartesianTopology& a, const CartesianTopology& b) {
   if (a.state_ == b.state_) return true;
   if (!a.state_ || !b.state_) return false;
-  return a.state_->grid == b.state_->grid && a.state_->partition == b.state_->partition;
+  return a.state_->grid == b.state_->grid && a.state_->device.kind == b.state_->device.kind &&
+         a.state_->partition == b.state_->partition;
 }
 
 }  // namespace tartan

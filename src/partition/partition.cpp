@@ -1,7 +1,9 @@
 #include <tartan/partition/partition.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
+#include <string_view>
 
 #include <tartan/comm/agreement.hpp>
 #include <tartan/partition/cartesian_topology.hpp>
@@ -95,7 +97,14 @@ Partition Partition::unite(const Partition& other) const {
 
 bool Partition::shares_root_with(const Partition& other) const { return same_ranks(root(), other.root()); }
 
-CartesianTopology Partition::cartesian(const Shape& shape) const { return {*this, shape}; }
+CartesianTopology Partition::cartesian(const Shape& shape, Device device) const { return {*this, shape, device}; }
+
+Device default_device() {
+  const char* text = std::getenv("TARTAN_DEVICE");
+  const std::string_view name = text == nullptr ? "" : text;
+  require(name.empty() || name == "cpu" || name == "cuda", "TARTAN_DEVICE is \"{}\", expected cpu or cuda", name);
+  return name == "cuda" ? Device::cuda() : Device{};
+}
 
 bool operator==(const Partition& a, const Partition& b) {
   if (a.state_ == b.state_) return true;

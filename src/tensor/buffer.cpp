@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/fail.hpp"
+#include "device/memory.hpp"
 
 namespace tartan {
 namespace {
@@ -90,10 +91,15 @@ class Kept {
 }  // namespace
 
 Buffer::Buffer(Index bytes, Device device) : bytes_{bytes}, device_{device} {
-  require(device.kind == Device::Kind::cpu, "no memory on {}: this build of Tartan has CPU support only", device);
   require(bytes >= 0, "a buffer of {} bytes", bytes);
+  device::require_present(device);
   if (bytes == 0) return;
   const auto size = static_cast<std::size_t>(bytes);
+  if (!device.is_cpu()) {
+    data_ = std::shared_ptr<std::byte>(device::allocate(device, size),
+                                       [device](std::byte* data) { device::release(device, data); });
+    return;
+  }
   const Block block = size < least_kept ? fresh(size) : Kept::instance().take(size);
   data_ = std::shared_ptr<std::byte>(block.data, [size = block.size](std::byte* data) {
     const Block freed{data, size};

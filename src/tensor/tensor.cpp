@@ -1,7 +1,12 @@
 #include <tartan/tensor/tensor.hpp>
 
+#include <algorithm>
+
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "device/memory.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/on.hpp"
 
 namespace tartan {
 
@@ -23,8 +28,29 @@ Tensor<T> Tensor<T>::view(Shape shape, T* data, Device device) {
 }
 
 template <class T>
+void Tensor<T>::fill(T value) {
+  kernels::on(device(), [&](auto where) { kernels::fill(where, data(), elements(), value); });
+}
+
+template <class T>
 Tensor<T> Tensor<T>::clone() const {
-  return from(shape_, span());
+  if (device().is_cpu()) return from(shape_, span());
+  Tensor result(shape_, device());
+  device::copy(device(), result.data(), device(), data(), static_cast<std::size_t>(buffer_.bytes()));
+  return result;
+}
+
+template <class T>
+Tensor<T> Tensor<T>::to(Device device) const {
+  if (device == this->device()) return *this;
+  Tensor result(shape_, device);
+  device::copy(device, result.data(), this->device(), data(), static_cast<std::size_t>(buffer_.bytes()));
+  return result;
+}
+
+template <class T>
+void Tensor<T>::throw_not_on_host() const {
+  fail("the elements of a tensor of the shape {} lie on {}: to(Device{{}}) brings them to the host", shape_, device());
 }
 
 template <class T>

@@ -1,3 +1,4 @@
+#include <tartan/device/cuda.hpp>
 #include <tartan/tensor/tensor.hpp>
 
 #include <cmath>
@@ -95,10 +96,14 @@ TEST_CASE("owned memory is aligned, from 4 MiB up to huge pages") {
 
 TEST_CASE("impossible buffers are refused") {
   CHECK_THROWS_AS(Buffer(-1), Error);
-  CHECK(error_text([] { Buffer(8, {.kind = Device::Kind::cuda, .ordinal = 1}); }) ==
-        "no memory on cuda:1: this build of Tartan has CPU support only");
+  CHECK_THROWS_AS(Buffer(8, Device::cuda(1000)), Error);
+  if (!cuda::built_in()) {
+    CHECK(error_text([] { Buffer(8, Device::cuda(1)); }) ==
+          "nothing can be done on cuda:1: this build of Tartan has CPU support only (configure with -DTARTAN_CUDA=ON)");
+  }
   CHECK_THROWS_AS(Tensor<double>(Shape{Index{1} << 61}), Error);  // the bytes do not fit 64 bits
   CHECK(Device{}.to_string() == "cpu");
+  CHECK(Device::cuda(2).to_string() == "cuda:2");
 }
 
 TEST_CASE("the additive identity changes no number, not even -0.0") {

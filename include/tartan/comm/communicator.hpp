@@ -44,6 +44,9 @@ class Communicator {
   /// Collective. The ranks of equal `color`, ordered by `key`; a negative color gives the null communicator.
   Communicator split(int color, int key, std::string name) const;
 
+  /// Collective. This rank's number among those that share its node's memory, in their order.
+  int rank_on_node() const;
+
   /// Throws MpiError where an MPI call on this family of communicators has failed, Error after MPI was finalised. Every
   /// call that communicates asks.
   void require_usable() const;

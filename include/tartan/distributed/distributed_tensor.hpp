@@ -23,7 +23,8 @@ enum class LocalCheck {
 };
 
 /// A logical global tensor laid over a topology by a distribution: this rank's part of it. Every rank of the topology's
-/// root has the object; inactive ranks, and those that hold nothing, have a part whose extents are all 0.
+/// root has the object; inactive ranks, and those that hold nothing, have a part whose extents are all 0. Parts lie on
+/// the device of the topology. Of integers, which are mostly ids, what came from the host is kept there as well.
 ///
 /// Copies share the elements. Writing goes through modify(), which every rank calls and which advances version(), so
 /// that whatever was derived from the old elements can tell.
@@ -43,11 +44,13 @@ class DistributedTensor {
   static DistributedTensor constant(Distribution distribution, T value);
   static DistributedTensor zeros(Distribution distribution) { return constant(std::move(distribution), T{}); }
   /// The logical element at global index i is `function(i)`, i a span of one Index per dimension. Does not communicate:
-  /// no rank sees more than its own part. Along Partial axes, coordinate 0 holds the value and the others -0.0.
+  /// no rank sees more than its own part. Along Partial axes, coordinate 0 holds the value and the others -0.0. The
+  /// function runs on the host, whatever the device.
   template <class F>
   static DistributedTensor from_function(Distribution distribution, F&& function);
-  /// This rank's part as it is, shared. Collective over the topology's active ranks unless `check` is none; throws on
-  /// every rank where a shape differs from what the distribution gives that rank, or copies differ.
+  /// This rank's part as it is, shared where it lies on the topology's device, otherwise copied there. Collective over
+  /// the topology's active ranks unless `check` is none; throws on every rank where a shape differs from what the
+  /// distribution gives that rank, or copies differ.
   static DistributedTensor from_local(Distribution distribution, Tensor<T> local,
                                       LocalCheck check = LocalCheck::shapes);
   /// Collective. The tensor whose elements position 0 of the topology has in `full`; other ranks' `full` is ignored.
@@ -69,8 +72,10 @@ class DistributedTensor {
   /// True where this rank holds a part, possibly an empty one.
   bool holds() const;
 
-  /// This rank's part.
+  /// This rank's part, on the topology's device.
   const Tensor<T>& local() const;
+  /// This rank's part on the host: the part itself where it lies there, otherwise a copy, for which it waits.
+  Tensor<T> local_on_host() const;
   /// Calls `write(Tensor<T>&)` on this rank's part. Every rank calls it, in the same order.
   template <class F>
   void modify(F&& write) {
@@ -85,9 +90,9 @@ class DistributedTensor {
   /// Advances with every modify(), equally on all ranks.
   std::uint64_t version() const noexcept { return state_ ? state_->version : 0; }
 
-  /// Collective. The whole tensor on every active rank; shape (0, ...) on the others.
+  /// Collective. The whole tensor on every active rank, on the host; shape (0, ...) on the others.
   Tensor<T> full_tensor() const;
-  /// Collective. The whole tensor at position 0; nothing elsewhere.
+  /// Collective. The whole tensor on the host at position 0; nothing elsewhere.
   Tensor<T> to_root() const;
 
   DistributedTensor clone() const;
@@ -108,7 +113,11 @@ class DistributedTensor {
   struct State {
     std::uint64_t version = 0;
     std::optional<std::pair<std::uint64_t, std::vector<Index>>> checked = {};  ///< (version, bounds) that passed
+    std::optional<std::pair<std::uint64_t, Tensor<T>>> host = {};              ///< (version, the part on the host)
   };
+
+  /// Takes `local`, which lies anywhere, as this rank's part.
+  void adopt(Tensor<T> local);
 
   void require_state() const;
 
@@ -120,18 +129,23 @@ class DistributedTensor {
 template <class T>
 template <class F>
 DistributedTensor<T> DistributedTensor<T>::from_function(Distribution distribution, F&& function) {
-  DistributedTensor result(std::move(distribution));
-  auto& local = result.local_;
-  if (local.elements() == 0) return result;
+  Tensor<T> local(distribution.local_shape(distribution.topology().rank()));
+  DistributedTensor result;
+  result.distribution_ = std::move(distribution);
+  if (local.elements() == 0) {
+    result.adopt(std::move(local));
+    return result;
+  }
   const auto& d = result.distribution_;
   const auto position = d.topology().rank();
   for (int axis = 0; axis < d.grid().axes(); ++axis) {
     if (d.placement(axis).is_partial() && d.grid().coordinate(position, axis) != 0) {
       local.fill(additive_identity<T>());
+      result.adopt(std::move(local));
       return result;
     }
   }
-  const Box box = result.box();
+  const Box box = d.box(position);
   std::vector<Index> index;
   for (int dim = 0; dim < box.dimensions(); ++dim) index.push_back(box[dim].begin);
   for (T& element : local.span()) {
@@ -142,6 +156,7 @@ DistributedTensor<T> DistributedTensor<T>::from_function(Distribution distributi
       i = box[dim].begin;
     }
   }
+  result.adopt(std::move(local));
   return result;
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include <tartan/device/device.hpp>
 #include <tartan/partition/grid.hpp>
 #include <tartan/partition/partition.hpp>
 
@@ -12,13 +13,14 @@ namespace tartan {
 
 class PlanCache;
 
-/// A grid whose positions are the ranks of a partition, with one communicator per axis, made at construction. Copies
-/// share them and never communicate.
+/// A grid whose positions are the ranks of a partition, with one communicator per axis, made at construction, and the
+/// device on which each rank has its parts of tensors. Copies share them and never communicate.
 class CartesianTopology {
  public:
   CartesianTopology() = default;
-  /// Collective over partition.root(). Throws Error unless the product of `shape` is partition.size().
-  CartesianTopology(const Partition& partition, const Shape& shape);
+  /// Collective over partition.root(). Throws Error unless the product of `shape` is partition.size(), where a rank's
+  /// device is not there, and where devices are of different kinds. `device` may have another number on each rank.
+  CartesianTopology(const Partition& partition, const Shape& shape, Device device = default_device());
 
   const Grid& grid() const;
   const Partition& partition() const;
@@ -29,6 +31,8 @@ class CartesianTopology {
   /// This rank's position in the grid, or -1 where it is inactive.
   int rank() const { return partition().rank(); }
   int size() const { return partition().size(); }
+  /// Where this rank has its parts of the tensors on this grid.
+  Device device() const;
   /// This rank's coordinates; throws Error on an inactive rank.
   std::vector<int> coordinates() const;
 
@@ -46,7 +50,7 @@ class CartesianTopology {
   /// For redistributions: what was planned on this topology, shared by its copies.
   PlanCache& plans() const;
 
-  /// Equal partitions and equal grids.
+  /// Equal partitions, equal grids and devices of one kind.
   friend bool operator==(const CartesianTopology& a, const CartesianTopology& b);
 
  private:

@@ -6,10 +6,15 @@
 
 #include <tartan/base/shape.hpp>
 #include <tartan/comm/communicator.hpp>
+#include <tartan/device/device.hpp>
 
 namespace tartan {
 
 class CartesianTopology;
+
+/// Where topologies that name no device have their tensors: the CPU, or Device::cuda() if TARTAN_DEVICE is "cuda".
+/// Throws Error where it is neither.
+Device default_device();
 
 /// An ordered set of ranks of a root communicator. Every rank of the root calls every constructor and member that makes
 /// a partition; ranks outside of it are *inactive*: they hold the same object and run the same program with empty
@@ -47,8 +52,9 @@ class Partition {
   /// Collective over root(). This partition's ranks, then those of `other` that are not among them; throws Error unless
   /// the roots are the same.
   Partition unite(const Partition& other) const;
-  /// Collective over root(). The ranks as a grid, row-major; throws Error unless the product of `shape` is size().
-  CartesianTopology cartesian(const Shape& shape) const;
+  /// Collective over root(). The ranks as a grid, row-major, with tensors on `device` of each rank
+  /// (CartesianTopology's constructor says more); throws Error unless the product of `shape` is size().
+  CartesianTopology cartesian(const Shape& shape, Device device = default_device()) const;
 
   /// True where both descend from the same ranks in the same order.
   bool shares_root_with(const Partition& other) const;

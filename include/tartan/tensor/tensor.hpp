@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <span>
 #include <type_traits>
 
@@ -10,7 +9,9 @@
 namespace tartan {
 
 /// A local tensor: row-major elements of one rank, owned or viewing the caller's memory. Copies share the elements, as
-/// copies of a pointer do; clone() copies them.
+/// copies of a pointer do; clone() copies them. Elements on a device are read and written by what runs there: span()
+/// and
+/// [] throw Error for them, data() is the device's pointer, and to(Device{}) brings a copy to the host.
 template <class T>
 class Tensor {
   static_assert(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>);
@@ -36,17 +37,37 @@ class Tensor {
 
   T* data() noexcept { return reinterpret_cast<T*>(buffer_.data()); }
   const T* data() const noexcept { return reinterpret_cast<const T*>(buffer_.data()); }
-  std::span<T> span() noexcept { return {data(), static_cast<std::size_t>(elements())}; }
-  std::span<const T> span() const noexcept { return {data(), static_cast<std::size_t>(elements())}; }
-  T& operator[](Index flat) { return data()[flat]; }
-  const T& operator[](Index flat) const { return data()[flat]; }
+  std::span<T> span() {
+    require_on_host();
+    return {data(), static_cast<std::size_t>(elements())};
+  }
+  std::span<const T> span() const {
+    require_on_host();
+    return {data(), static_cast<std::size_t>(elements())};
+  }
+  /// Not for long loops: asks each time where the elements are. span() asks once.
+  T& operator[](Index flat) {
+    require_on_host();
+    return data()[flat];
+  }
+  const T& operator[](Index flat) const {
+    require_on_host();
+    return data()[flat];
+  }
 
-  void fill(T value) { std::ranges::fill(span(), value); }
+  void fill(T value);
   Tensor clone() const;
+  /// The elements on `device`: this tensor itself where they are there, otherwise a copy. To the host: waits for it.
+  Tensor to(Device device) const;
   /// The same elements under another shape of as many elements; throws Error otherwise.
   Tensor reshaped(Shape shape) const;
 
  private:
+  void require_on_host() const {
+    if (!device().is_cpu()) throw_not_on_host();
+  }
+  [[noreturn]] void throw_not_on_host() const;
+
   Shape shape_;
   Buffer buffer_;
 };
