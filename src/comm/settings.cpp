@@ -39,6 +39,12 @@ std::optional<milliseconds> parse_deadline(std::string_view text) {
   return milliseconds{std::llround(std::ceil(seconds * 1000))};
 }
 
+std::optional<Transport> parse_transport(std::string_view text) {
+  if (text == "staging") return Transport::staging;
+  if (text == "mpi") return Transport::mpi;
+  return std::nullopt;
+}
+
 template <class T, class Parse>
 T initial(const char* name, Parse parse, T otherwise) {
   const auto text = variable(name);
@@ -73,6 +79,14 @@ void require_valid_settings() {
           deadline.value_or(""));
   const auto threads = variable("TARTAN_THREADS");
   require(!threads || parse_threads(*threads), "TARTAN_THREADS is \"{}\", expected 1 to 1024", threads.value_or(""));
+  const auto transport = variable("TARTAN_TRANSPORT");
+  require(!transport || parse_transport(*transport), "TARTAN_TRANSPORT is \"{}\", expected staging or mpi",
+          transport.value_or(""));
+}
+
+std::optional<Transport> transport_setting() {
+  const auto text = variable("TARTAN_TRANSPORT");
+  return text ? parse_transport(*text) : std::nullopt;
 }
 
 Checks checks() noexcept { return current_checks().load(std::memory_order_relaxed); }

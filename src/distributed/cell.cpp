@@ -1,13 +1,18 @@
 #include "distributed/cell.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <span>
+#include <utility>
 
 #include <tartan/tensor/tensor.hpp>
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
-#include "tensor/boxes.hpp"
+#include "distributed/staging.hpp"
+#include "kernels/boxes.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/on.hpp"
 
 namespace tartan {
 namespace {
@@ -17,43 +22,53 @@ std::span<T> span_of(T* data, const Box& box) {
   return {data, static_cast<std::size_t>(box.elements())};
 }
 
-/// The blocks of a side one after the other: the part itself where they lie so, otherwise a packed copy that lives as
-/// long as this object.
+/// The blocks of a side one after the other, where a communicator reads them: the part itself where they lie so,
+/// otherwise a packed copy that lives as long as this object.
 template <class T>
 class Packed {
  public:
-  Packed(const T* part, const Cell::Side& side, std::size_t elements) : blocks_{part, elements} {
-    if (side.rows <= 1) return;
-    copy_ = Tensor<T>(Shape{std::ssize(blocks_)});
-    split_columns(part, side.rows, side.widths, copy_.data());
-    blocks_ = std::as_const(copy_).span();
-  }
-  std::span<const T> blocks() const { return blocks_; }
+  Packed(Device device, const T* part, const Cell::Side& side, std::size_t elements)
+      : copy_{in_order(device, part, side)},
+        blocks_{device, {side.rows <= 1 ? part : std::as_const(copy_).data(), elements}} {}
+  std::span<const T> blocks() const { return blocks_.span(); }
 
  private:
+  static Tensor<T> in_order(Device device, const T* part, const Cell::Side& side) {
+    if (side.rows <= 1) return {};
+    Tensor<T> blocks(Shape{side.rows * std::reduce(side.widths.begin(), side.widths.end())}, device);
+    kernels::on(device,
+                [&](auto where) { kernels::split_columns(where, part, side.rows, side.widths, blocks.data()); });
+    return blocks;
+  }
+
   Tensor<T> copy_;
-  std::span<const T> blocks_;
+  Outbound<T> blocks_;
 };
 
 /// The inverse: where to receive the blocks of a side, and put() to bring them into the part.
 template <class T>
 class Unpacked {
  public:
-  Unpacked(T* part, const Cell::Side& side, std::size_t elements) : part_{part}, side_{side}, blocks_{part, elements} {
-    if (side.rows <= 1) return;
-    copy_ = Tensor<T>(Shape{std::ssize(blocks_)});
-    blocks_ = copy_.span();
-  }
-  std::span<T> blocks() const { return blocks_; }
+  Unpacked(Device device, T* part, const Cell::Side& side, std::size_t elements)
+      : device_{device},
+        part_{part},
+        side_{side},
+        copy_{side.rows <= 1 ? Tensor<T>() : Tensor<T>(Shape{static_cast<Index>(elements)}, device)},
+        blocks_{device, {side.rows <= 1 ? part : copy_.data(), elements}} {}
+  std::span<T> blocks() const { return blocks_.span(); }
   void put() const {
-    if (blocks_.data() != part_) join_columns(std::as_const(copy_).data(), side_.rows, side_.widths, part_);
+    blocks_.put();
+    if (side_.rows <= 1) return;
+    kernels::on(device_,
+                [&](auto where) { kernels::join_columns(where, copy_.data(), side_.rows, side_.widths, part_); });
   }
 
  private:
+  Device device_;
   T* part_;
   const Cell::Side& side_;
   Tensor<T> copy_;
-  std::span<T> blocks_;
+  Inbound<T> blocks_;
 };
 
 bool all_equal(const std::vector<Index>& counts) { return std::ranges::count(counts, counts[0]) == std::ssize(counts); }
@@ -83,6 +98,7 @@ Cell::Cell(const Distribution& before, const Distribution& after, int axis)
     : axis_{axis},
       from_{before.placement(axis)},
       to_{after.placement(axis)},
+      device_{before.topology().device()},
       communicator_{before.topology().axis(axis)} {
   const auto& topology = before.topology();
   if (!topology.active()) return;
@@ -118,12 +134,20 @@ template <class T>
 void Cell::apply(const T* in, T* out) const {
   if (communicator_.is_null()) return;
   const bool first = communicator_.rank() == 0;
+  const auto copy_of = [&](const Box& part) {
+    kernels::on(device_, [&](auto where) { kernels::copy_box(where, in, before_, out, after_, part); });
+  };
+  const auto copy = [&] { copy_of(after_); };
+  const auto clear = [&] {
+    kernels::on(device_, [&](auto where) { kernels::fill(where, out, after_.elements(), additive_identity<T>()); });
+  };
+  if (communicator_.size() == 1 && !device_.is_cpu()) return copy();  // before and after are one box
+
   const auto source = span_of(in, before_);
   const auto target = span_of(out, after_);
-  const auto copy = [&] { copy_box(in, before_, out, after_, after_); };
-  const auto clear = [&] { std::ranges::fill(target, additive_identity<T>()); };
-  const auto packed = [&] { return Packed<T>(in, sent_, source.size()); };
-  const auto unpacked = [&] { return Unpacked<T>(out, received_, target.size()); };
+  const auto whole = [&] { return Outbound<T>(device_, source); };
+  const auto packed = [&] { return Packed<T>(device_, in, sent_, source.size()); };
+  const auto unpacked = [&] { return Unpacked<T>(device_, out, received_, target.size()); };
 
   using Kind = Placement::Kind;
   switch (from_.kind()) {
@@ -141,17 +165,17 @@ void Cell::apply(const T* in, T* out) const {
         }
         case Kind::replicate: {
           const auto receive = unpacked();
-          communicator_.all_gather(source, receive.blocks(), received_.counts);
+          communicator_.all_gather(whole().span(), receive.blocks(), received_.counts);
           return receive.put();
         }
         case Kind::root: {
           const auto receive = unpacked();
-          communicator_.gather(source, receive.blocks(), received_.counts, 0);
+          communicator_.gather(whole().span(), receive.blocks(), received_.counts, 0);
           return receive.put();
         }
         case Kind::partial:
           clear();
-          return copy_box(in, before_, out, after_, before_);
+          return copy_of(before_);
       }
       break;
     case Kind::replicate:
@@ -167,23 +191,33 @@ void Cell::apply(const T* in, T* out) const {
       break;
     case Kind::partial:
       switch (to_.kind()) {
-        case Kind::shard:
-          return communicator_.reduce_scatter(packed().blocks(), target, sent_.counts);
+        case Kind::shard: {
+          const Inbound<T> receive(device_, target);
+          communicator_.reduce_scatter(packed().blocks(), receive.span(), sent_.counts);
+          return receive.put();
+        }
         case Kind::replicate:
-          return communicator_.all_reduce(source, target);
+          return in_pieces(device_, in, true, out, true, std::ssize(source),
+                           [&](auto terms, auto sums) { communicator_.all_reduce(terms, sums); });
         case Kind::partial:
           return copy();
         case Kind::root:
-          return communicator_.reduce(source, target, 0);
+          return in_pieces(device_, in, true, out, first, std::ssize(source),
+                           [&](auto terms, auto sums) { communicator_.reduce(terms, sums, 0); });
       }
       break;
     case Kind::root:
       switch (to_.kind()) {
-        case Kind::shard:
-          return communicator_.scatter(packed().blocks(), target, sent_.counts, 0);
+        case Kind::shard: {
+          const Inbound<T> receive(device_, target);
+          communicator_.scatter(packed().blocks(), receive.span(), sent_.counts, 0);
+          return receive.put();
+        }
         case Kind::replicate:
           if (first) copy();
-          return communicator_.broadcast(target, 0);
+          return in_pieces(device_, out, first, out, !first, std::ssize(target), [&](auto sent, std::span<T> received) {
+            communicator_.broadcast(first ? std::span<T>(const_cast<T*>(sent.data()), sent.size()) : received, 0);
+          });
         case Kind::partial:
           return first ? copy() : clear();
         case Kind::root:

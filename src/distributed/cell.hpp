@@ -20,7 +20,8 @@ class Cell {
   /// The transposed move: dual(after) -> dual(before).
   Cell adjoint() const;
 
-  /// Collective over the axis's communicator where the move communicates. `in` is this rank's part before, `out` after.
+  /// Collective over the axis's communicator where the move communicates. `in` is this rank's part before, `out` after,
+  /// both on the topology's device.
   template <class T>
   void apply(const T* in, T* out) const;
 
@@ -41,6 +42,7 @@ class Cell {
   int axis_;
   Placement from_;
   Placement to_;
+  Device device_;
   Communicator communicator_;
   Box before_;  ///< of this rank
   Box after_;

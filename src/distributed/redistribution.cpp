@@ -9,6 +9,8 @@
 #include "distributed/cell.hpp"
 #include "distributed/planner.hpp"
 #include "distributed/transfer.hpp"
+#include "kernels/boxes.hpp"
+#include "kernels/on.hpp"
 #include "partition/plan_cache.hpp"
 
 namespace tartan {
@@ -52,11 +54,18 @@ std::shared_ptr<const Redistribution::Plan> Redistribution::Plan::make(const Dis
 
 template <class T>
 void Redistribution::Plan::run(const Tensor<T>& x, bool adjoint, Tensor<T>& y) const {
-  if (steps.empty()) std::ranges::copy(x.span(), y.data());
+  if (steps.empty()) {
+    kernels::on(y.device(), [&](auto where) {
+      const Box box(x.shape());
+      kernels::copy_box(where, x.data(), box, y.data(), box, box);
+    });
+  }
   Tensor<T> current = x;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const auto& step = steps[adjoint ? steps.size() - 1 - i : i];
-    Tensor<T> next = i + 1 == steps.size() ? y : Tensor<T>(Shape{adjoint ? step.elements_before : step.elements_after});
+    // Moves of several steps stay on one topology, and so on one device.
+    Tensor<T> next =
+        i + 1 == steps.size() ? y : Tensor<T>(Shape{adjoint ? step.elements_before : step.elements_after}, y.device());
     const T* in = std::as_const(current).data();
     std::visit([&](const auto& move) { adjoint ? move.adjoint().apply(in, next.data()) : move.apply(in, next.data()); },
                step.move);

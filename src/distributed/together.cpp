@@ -10,6 +10,8 @@
 #include "base/fail.hpp"
 #include "distributed/cell.hpp"
 #include "distributed/planner.hpp"
+#include "kernels/boxes.hpp"
+#include "kernels/on.hpp"
 
 namespace tartan {
 namespace {
@@ -104,12 +106,18 @@ void move(const Way& way, const std::vector<DistributedTensor<T>>& xs, std::vect
   }
   const Parts before(sources, way.axis);
   const Parts after(targets, way.axis);
-  Tensor<T> in(Shape{sent});
-  Tensor<T> out(Shape{received});
+  const Device device = topology.device();
+  Tensor<T> in(Shape{sent}, device);
+  Tensor<T> out(Shape{received}, device);
+  const auto copy = [device](const T* from, Index count, T* to) {
+    const Box run(Shape{count});
+    kernels::on(device, [&](auto where) { kernels::copy_box(where, from, run, to, run, run); });
+  };
 
   T* next = in.data();
   const auto pack = [&](std::size_t f, Index first, Index count) {
-    next = std::copy_n(xs[f].local().data() + first, count, next);
+    copy(xs[f].local().data() + first, count, next);
+    next += count;
   };
   if (way.to.is_shard() && sent > 0) {
     after.visit(held, pack);
@@ -124,7 +132,7 @@ void move(const Way& way, const std::vector<DistributedTensor<T>>& xs, std::vect
   for (auto& y : ys) y.modify([&](Tensor<T>& part) { parts.push_back(part.data()); });
   const T* from = std::as_const(out).data();
   const auto unpack = [&](std::size_t f, Index first, Index count) {
-    std::copy_n(from, count, parts[f] + first);
+    copy(from, count, parts[f] + first);
     from += count;
   };
   if (way.from.is_shard() && received > 0) {

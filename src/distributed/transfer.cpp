@@ -5,7 +5,10 @@
 #include <tartan/tensor/tensor.hpp>
 
 #include "base/element_types.hpp"
-#include "tensor/boxes.hpp"
+#include "distributed/staging.hpp"
+#include "kernels/boxes.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/on.hpp"
 
 namespace tartan {
 namespace {
@@ -115,6 +118,8 @@ Transfer::Transfer(const Distribution& from, const Distribution& to)
     : root_{from.topology().root()},
       before_{from.box(from.topology().rank())},
       after_{to.box(to.topology().rank())},
+      source_device_{from.topology().device()},
+      target_device_{to.topology().device()},
       many_terms_{several(from, Placement::Kind::partial)},
       many_sources_{several(to, Placement::Kind::replicate)} {
   const int me = root_.rank();
@@ -126,6 +131,7 @@ Transfer::Transfer(const Distribution& from, const Distribution& to)
 Transfer Transfer::adjoint() const {
   Transfer result = *this;
   std::swap(result.before_, result.after_);
+  std::swap(result.source_device_, result.target_device_);
   std::swap(result.sends_, result.receives_);
   std::swap(result.many_terms_, result.many_sources_);
   return result;
@@ -141,36 +147,52 @@ void Transfer::apply(const T* in, T* out) const {
   };
   std::vector<Index> send_counts(static_cast<std::size_t>(root_.size()));
   std::vector<Index> receive_counts(send_counts.size());
-  Tensor<T> sent(Shape{elements(sends_)});
-  Tensor<T> received(Shape{elements(receives_)});
+  Tensor<T> sent(Shape{elements(sends_)}, source_device_);
+  Tensor<T> received(Shape{elements(receives_)}, target_device_);
 
   T* packed = sent.data();
   for (const auto& item : sends_) {
     if (item.peer == me) continue;
-    copy_box(in, before_, packed, item.box, item.box);
+    kernels::on(source_device_, [&](auto where) { kernels::copy_box(where, in, before_, packed, item.box, item.box); });
     send_counts[static_cast<std::size_t>(item.peer)] = item.box.elements();
     packed += item.box.elements();
   }
   for (const auto& item : receives_) {
     if (item.peer != me) receive_counts[static_cast<std::size_t>(item.peer)] = item.box.elements();
   }
-  root_.all_to_all(std::as_const(sent).span(), send_counts, received.span(), receive_counts, largest_);
+  const Outbound<T> outbound(source_device_, {std::as_const(sent).data(), static_cast<std::size_t>(sent.elements())});
+  const Inbound<T> inbound(target_device_, {received.data(), static_cast<std::size_t>(received.elements())});
+  root_.all_to_all(outbound.span(), send_counts, inbound.span(), receive_counts, largest_);
+  inbound.put();
 
   Index covered = 0;
   for (const auto& item : receives_) covered += item.box.elements();
-  if (many_terms_ || covered < after_.elements()) std::fill_n(out, after_.elements(), additive_identity<T>());
-  const T* next = received.data();
-  for (const auto& item : receives_) {
-    const bool local = item.peer == me;
-    const T* source = local ? in : next;
-    const Box& source_box = local ? before_ : item.box;
-    if (many_terms_) {
-      add_box(source, source_box, out, after_, item.box);
-    } else {
-      copy_box(source, source_box, out, after_, item.box);
-    }
-    if (!local) next += item.box.elements();
+  // What stays on this rank may lie on another device than where it goes.
+  Tensor<T> stays;
+  const auto mine = std::ranges::find(receives_, me, &Item::peer);
+  if (mine != receives_.end() && source_device_ != target_device_) {
+    Tensor<T> alone(mine->box.shape(), source_device_);
+    kernels::on(source_device_,
+                [&](auto where) { kernels::copy_box(where, in, before_, alone.data(), mine->box, mine->box); });
+    stays = alone.to(target_device_);
   }
+  kernels::on(target_device_, [&](auto where) {
+    if (many_terms_ || covered < after_.elements())
+      kernels::fill(where, out, after_.elements(), additive_identity<T>());
+    const T* next = std::as_const(received).data();
+    for (const auto& item : receives_) {
+      const bool local = item.peer == me;
+      const bool in_place = local && source_device_ == target_device_;
+      const T* source = in_place ? in : local ? std::as_const(stays).data() : next;
+      const Box& source_box = in_place ? before_ : item.box;
+      if (many_terms_) {
+        kernels::add_box(where, source, source_box, out, after_, item.box);
+      } else {
+        kernels::copy_box(where, source, source_box, out, after_, item.box);
+      }
+      if (!local) next += item.box.elements();
+    }
+  });
 }
 
 Index Transfer::elements_sent(const Distribution& from, const Distribution& to) {

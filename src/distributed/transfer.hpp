@@ -42,6 +42,8 @@ class Transfer {
   Communicator root_;
   Box before_;
   Box after_;
+  Device source_device_;
+  Device target_device_;
   std::vector<Item> sends_;
   std::vector<Item> receives_;
   Index largest_ = 0;          ///< elements of the largest box that any two ranks exchange, or more

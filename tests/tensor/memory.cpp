@@ -3,8 +3,8 @@
 
 #include <tartan/tensor/tensor.hpp>
 
+#include "kernels/boxes.hpp"
 #include "support/catch.hpp"
-#include "tensor/boxes.hpp"
 
 using namespace tartan;
 
@@ -31,7 +31,7 @@ TEMPLATE_TEST_CASE("columns are split into blocks of their own and joined again"
     const Index columns = std::reduce(widths.begin(), widths.end());
     const auto matrix = numbered<TestType>(Shape{rows, columns});
     Tensor<TestType> blocks(Shape{rows * columns});
-    split_columns(matrix.data(), rows, widths, blocks.data());
+    kernels::split_columns(kernels::Cpu{}, matrix.data(), rows, widths, blocks.data());
     Index flat = 0;
     Index wrong = 0;
     Index first = 0;
@@ -44,7 +44,7 @@ TEMPLATE_TEST_CASE("columns are split into blocks of their own and joined again"
     CHECK(wrong == 0);
 
     Tensor<TestType> joined(matrix.shape(), TestType{});
-    join_columns(std::as_const(blocks).data(), rows, widths, joined.data());
+    kernels::join_columns(kernels::Cpu{}, std::as_const(blocks).data(), rows, widths, joined.data());
     CHECK(std::ranges::equal(joined.span(), matrix.span()));
   }
 }
@@ -55,7 +55,7 @@ TEST_CASE("a part of a box too large for the cache is copied whole, and nothing 
   const Box part({{20, 28990}, {1, 2}, {32, 112}});
   const auto source = numbered<double>(source_box.shape());
   Tensor<double> target(target_box.shape(), -1.0);
-  copy_box(source.data(), source_box, target.data(), target_box, part);
+  kernels::copy_box(kernels::Cpu{}, source.data(), source_box, target.data(), target_box, part);
   Index wrong = 0;
   Index flat = 0;
   for (Index i = 10; i < 29000; ++i) {

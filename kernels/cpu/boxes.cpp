@@ -1,4 +1,4 @@
-#include "tensor/boxes.hpp"
+#include "kernels/boxes.hpp"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -10,42 +10,12 @@
 #include <numeric>
 
 #include "base/element_types.hpp"
+#include "kernels/walk.hpp"
 
-namespace tartan {
+namespace tartan::kernels {
 namespace {
 
-/// One dimension of a strided walk: neighbouring dimensions that lie densely in both buffers are merged into one.
-struct Loop {
-  Index extent;
-  Index source_stride;
-  Index target_stride;
-};
-
-struct Walk {
-  std::vector<Loop> loops;  ///< innermost first; loops[0] has stride 1 in both buffers
-  Index source_start = 0;
-  Index target_start = 0;
-};
-
-Walk walk_of(const Box& source_box, const Box& target_box, const Box& part) {
-  Walk walk{.loops = {{1, 1, 1}}};
-  Index source_stride = 1;
-  Index target_stride = 1;
-  for (int dim = part.dimensions() - 1; dim >= 0; --dim) {
-    const Index extent = part[dim].extent();
-    walk.source_start += (part[dim].begin - source_box[dim].begin) * source_stride;
-    walk.target_start += (part[dim].begin - target_box[dim].begin) * target_stride;
-    auto& last = walk.loops.back();
-    if (source_stride == last.extent * last.source_stride && target_stride == last.extent * last.target_stride) {
-      last.extent *= extent;
-    } else if (extent != 1) {
-      walk.loops.push_back({extent, source_stride, target_stride});
-    }
-    source_stride *= source_box[dim].extent();
-    target_stride *= target_box[dim].extent();
-  }
-  return walk;
-}
+using Loop = Walk::Loop;
 
 /// Calls `rows(source, target, loop)` for every run of rows along the second loop.
 template <class Rows>
@@ -144,9 +114,9 @@ void for_each_tile(Index rows, std::span<const Index> widths, const Copy& copy) 
 }  // namespace
 
 template <class T>
-void copy_box(const T* source, const Box& source_box, T* target, const Box& target_box, const Box& part) {
+void copy_box(Cpu, const T* source, const Box& source_box, T* target, const Box& target_box, const Box& part) {
   if (part.empty()) return;
-  const auto walk = walk_of(source_box, target_box, part);
+  const Walk walk(source_box, target_box, part);
   const Index width = walk.loops[0].extent;
   const bool large = is_streamed<T>(part.elements());
   for_each_run(walk, walk.loops.size() - 1, walk.source_start, walk.target_start,
@@ -158,9 +128,9 @@ void copy_box(const T* source, const Box& source_box, T* target, const Box& targ
 }
 
 template <class T>
-void add_box(const T* source, const Box& source_box, T* target, const Box& target_box, const Box& part) {
+void add_box(Cpu, const T* source, const Box& source_box, T* target, const Box& target_box, const Box& part) {
   if (part.empty()) return;
-  const auto walk = walk_of(source_box, target_box, part);
+  const Walk walk(source_box, target_box, part);
   const Index width = walk.loops[0].extent;
   for_each_run(walk, walk.loops.size() - 1, walk.source_start, walk.target_start,
                [&](Index s, Index t, const Loop& loop) {
@@ -171,25 +141,25 @@ void add_box(const T* source, const Box& source_box, T* target, const Box& targe
 }
 
 template <class T>
-void split_columns(const T* matrix, Index rows, std::span<const Index> widths, T* blocks) {
+void split_columns(Cpu, const T* matrix, Index rows, std::span<const Index> widths, T* blocks) {
   for_each_tile<T>(rows, widths, [&](Index from, Index to, Index width, Index some, Index columns, bool streamed) {
     copy_rows(matrix + from, blocks + to, width, {some, columns, width}, streamed);
   });
 }
 
 template <class T>
-void join_columns(const T* blocks, Index rows, std::span<const Index> widths, T* matrix) {
+void join_columns(Cpu, const T* blocks, Index rows, std::span<const Index> widths, T* matrix) {
   for_each_tile<T>(rows, widths, [&](Index to, Index from, Index width, Index some, Index columns, bool streamed) {
     copy_rows(blocks + from, matrix + to, width, {some, width, columns}, streamed);
   });
 }
 
-#define INSTANTIATE(T)                                                         \
-  template void copy_box<T>(const T*, const Box&, T*, const Box&, const Box&); \
-  template void add_box<T>(const T*, const Box&, T*, const Box&, const Box&);  \
-  template void split_columns<T>(const T*, Index, std::span<const Index>, T*); \
-  template void join_columns<T>(const T*, Index, std::span<const Index>, T*);
+#define INSTANTIATE(T)                                                              \
+  template void copy_box<T>(Cpu, const T*, const Box&, T*, const Box&, const Box&); \
+  template void add_box<T>(Cpu, const T*, const Box&, T*, const Box&, const Box&);  \
+  template void split_columns<T>(Cpu, const T*, Index, std::span<const Index>, T*); \
+  template void join_columns<T>(Cpu, const T*, Index, std::span<const Index>, T*);
 TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 
-}  // namespace tartan
+}  // namespace tartan::kernels

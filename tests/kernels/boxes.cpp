@@ -1,4 +1,4 @@
-#include "tensor/boxes.hpp"
+#include "kernels/boxes.hpp"
 
 #include <limits>
 #include <vector>
@@ -63,13 +63,13 @@ TEMPLATE_TEST_CASE("copy_box and add_box do what a naive loop does", "", float, 
 
       auto target = before;
       auto expected = before;
-      copy_box(source.data(), source_box, target.data(), target_box, part);
+      kernels::copy_box(kernels::Cpu{}, source.data(), source_box, target.data(), target_box, part);
       naive(source, source_box, expected, target_box, part, [](TestType, TestType s) { return s; });
       REQUIRE(target == expected);
 
       target = before;
       expected = before;
-      add_box(source.data(), source_box, target.data(), target_box, part);
+      kernels::add_box(kernels::Cpu{}, source.data(), source_box, target.data(), target_box, part);
       naive(source, source_box, expected, target_box, part,
             [](TestType t, TestType s) { return static_cast<TestType>(t + s); });
       REQUIRE(target == expected);
@@ -79,8 +79,8 @@ TEMPLATE_TEST_CASE("copy_box and add_box do what a naive loop does", "", float, 
 
 TEST_CASE("columns of no width are cut and joined at once, however many rows they have") {
   const std::vector<Index> widths{0, 0};
-  split_columns<float>(nullptr, std::numeric_limits<Index>::max(), widths, nullptr);
-  join_columns<float>(nullptr, std::numeric_limits<Index>::max(), widths, nullptr);
+  kernels::split_columns<float>(kernels::Cpu{}, nullptr, std::numeric_limits<Index>::max(), widths, nullptr);
+  kernels::join_columns<float>(kernels::Cpu{}, nullptr, std::numeric_limits<Index>::max(), widths, nullptr);
 }
 
 }  // namespace
