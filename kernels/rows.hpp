@@ -16,6 +16,10 @@ struct RowPlan {
   std::vector<Index>
       offsets;  ///< U + 1 entries: the hits of rows[u] are positions[offsets[u]], ..., [offsets[u + 1] - 1]
   std::vector<Index> positions;  ///< positions in the id list, ascending within a row
+
+  Index distinct() const { return static_cast<Index>(rows.size()); }
+  Index hits() const { return static_cast<Index>(positions.size()); }
+  const std::vector<Index>& rows_on_host() const { return rows; }
 };
 
 /// Row i of `out` is the table's row ids[i] - first_row, or a row of -0.0, the identity of addition, where the shard

@@ -11,10 +11,15 @@
 namespace tartan {
 namespace {
 
+/// Of the parts of two tensors that lie alike.
 template <class T>
-double local_product(const Tensor<T>& a, const Tensor<T>& b) {
+double local_product(const DistributedTensor<T>& a, const DistributedTensor<T>& b) {
+  const auto on_host = a.local_on_host();
+  const auto other = b.local_on_host();
+  const auto x = on_host.span();
+  const auto y = other.span();
   double sum = 0;
-  for (Index i = 0; i < a.elements(); ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  for (std::size_t i = 0; i < x.size(); ++i) sum += static_cast<double>(x[i]) * static_cast<double>(y[i]);
   return sum;
 }
 
@@ -35,7 +40,7 @@ template <class T>
 double pairing(const DistributedTensor<T>& x, const DistributedTensor<T>& y) {
   require(y.distribution() == x.distribution().dual(), "a tensor placed as {} is paired with one placed as {}, not {}",
           x.distribution(), x.distribution().dual(), y.distribution());
-  return sum_over_ranks(x.topology(), local_product(x.local(), y.local()));
+  return sum_over_ranks(x.topology(), local_product(x, y));
 }
 
 template <class T>
@@ -47,7 +52,7 @@ double inner(const DistributedTensor<T>& x, const DistributedTensor<T>& y) {
   for (int axis = 0; counts && axis < d.grid().axes(); ++axis) {
     counts = !d.placement(axis).is_replicate() || d.grid().coordinate(a.topology().rank(), axis) == 0;
   }
-  return sum_over_ranks(a.topology(), counts ? local_product(a.local(), b.local()) : 0.0);
+  return sum_over_ranks(a.topology(), counts ? local_product(a, b) : 0.0);
 }
 
 template <class T>

@@ -7,6 +7,7 @@
 
 #include <tartan/partition/cartesian_topology.hpp>
 #include <tartan/partition/distribution.hpp>
+#include <tartan/tensor/tensor.hpp>
 
 #include "base/fail.hpp"
 
@@ -48,11 +49,12 @@ struct Owners {
     return result;
   }
 
+  /// Rows of `columns` elements, on the host: those of `out` to their owners, and from the others (rows, columns).
   template <class T>
-  std::vector<T> exchange(std::span<const T> out, const std::vector<Index>& send, const std::vector<Index>& receive,
-                          Index columns, Index most) const {
-    std::vector<T> in(static_cast<std::size_t>(total(receive) * columns));
-    communicator.all_to_all(out, times(send, columns), std::span<T>(in), times(receive, columns), most * columns);
+  Tensor<T> exchange(std::span<const T> out, const std::vector<Index>& send, const std::vector<Index>& receive,
+                     Index columns, Index most) const {
+    Tensor<T> in(Shape{total(receive), columns});
+    communicator.all_to_all(out, times(send, columns), in.span(), times(receive, columns), most * columns);
     return in;
   }
 };

@@ -2,32 +2,29 @@
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "distributed/folded.hpp"
 #include "distributed/owners.hpp"
-#include "kernels/rows.hpp"
+#include "kernels/on.hpp"
 
 namespace tartan {
 namespace {
 
-constexpr kernels::Cpu cpu;
-
 template <class T, class U>
-kernels::Matrix<T> matrix(U* data, Index rows, Index columns) {
-  return {data, rows, columns, columns};
+kernels::Matrix<T> matrix(U& local) {
+  return {local.data(), local.shape()[0], local.shape()[1], local.shape()[1]};
 }
 
-/// The named rows, which may repeat, folded in the order given.
+/// The named rows, which may repeat, folded in the order given. `names` and `rows` lie on the host.
 template <class T>
-RowSparse<T> merged(const Distribution& to, const std::vector<Index>& names, const std::vector<T>& rows,
-                    Index columns) {
+RowSparse<T> merged(const Distribution& to, const Tensor<Index>& names, const Tensor<T>& rows) {
   const auto owned = to.box(to.topology().rank())[0];
-  const auto hits = static_cast<Index>(names.size());
-  const auto plan = kernels::plan_rows(cpu, names.data(), hits, owned.begin, owned.extent(), Index{-1});
-  const auto distinct = static_cast<Index>(plan.rows.size());
-  RowSparse<T> result{.distribution = to, .rows = plan.rows, .values = Tensor<T>(Shape{distinct, columns})};
-  for (Index& row : result.rows) row += owned.begin;
-  kernels::fold_rows(cpu, plan, matrix<const T>(rows.data(), hits, columns),
-                     matrix<T>(result.values.data(), distinct, columns));
-  return result;
+  const auto device = to.topology().device();
+  const auto here = names.to(device);
+  const auto values = rows.to(device);
+  return kernels::on(device, [&](auto where) {
+    const auto plan = kernels::plan_rows(where, here.data(), here.elements(), owned.begin, owned.extent(), Index{-1});
+    return folded<T>(where, plan, matrix<const T>(values), to, device);
+  });
 }
 
 }  // namespace
@@ -37,22 +34,23 @@ Tensor<T> pull_rows(const DistributedTensor<T>& table, int axis, std::span<const
   const auto& d = table.distribution();
   require(d.shape().dimensions() == 2 && (d.placement(axis).is_root() || d.placement(axis).is_shard(0)),
           "rows are pulled along axis {} from a (V, D) table that is Root or Shard(0) there, not from {}", axis, d);
-  if (!d.topology().active()) return Tensor<T>(Shape{0, 0});
+  const auto device = d.topology().device();
+  if (!d.topology().active()) return Tensor<T>(Shape{0, 0}, device);
   const Owners owners(d, axis);
   const auto asked = owners.counts(wanted);
   const auto given = owners.answered(asked);
-  const auto names = owners.exchange(wanted, asked, given, 1, most);
+  const auto names = owners.exchange(wanted, asked, given, 1, most).to(device);
 
   // Off coordinate 0 of a Root axis a rank has no block, but takes the columns that its group owns.
   const Index columns = d.block(d.topology().rank())[1].extent();
   const auto box = table.box();
-  std::vector<T> rows(names.size() * static_cast<std::size_t>(columns));
-  kernels::gather_rows(cpu, matrix<const T>(table.local().data(), box[0].extent(), columns), box[0].begin, names.data(),
-                       matrix<T>(rows.data(), static_cast<Index>(names.size()), columns));
-  Tensor<T> result(Shape{static_cast<Index>(wanted.size()), columns});
-  owners.communicator.all_to_all(std::span<const T>(rows), times(given, columns), result.span(), times(asked, columns),
-                                 most * columns);
-  return result;
+  Tensor<T> rows(Shape{names.elements(), columns}, device);
+  kernels::on(device, [&](auto where) {
+    const kernels::Matrix<const T> mine{table.local().data(), box[0].extent(), columns, columns};
+    kernels::gather_rows(where, mine, box[0].begin, names.data(), matrix<T>(rows));
+  });
+  const auto given_rows = rows.to(Device{});
+  return owners.exchange(given_rows.span(), given, asked, columns, most).to(device);
 }
 
 template <class T>
@@ -62,27 +60,29 @@ RowSparse<T> sum_rows(const RowSparse<T>& x, int axis, const Distribution& to, I
               to.with(axis, Partial{}) == x.distribution,
           "rows are summed along axis {} from Partial to Root, Replicate or Shard(0), not from {} to {}", axis,
           x.distribution, to);
-  if (!to.topology().active()) return {.distribution = to, .rows = {}, .values = Tensor<T>(Shape{0, 0})};
+  if (!to.topology().active())
+    return {.distribution = to, .rows = {}, .values = Tensor<T>(Shape{0, 0}, to.topology().device())};
   const Index columns = x.values.shape()[1];
-  const auto values = x.values.span();
+  const auto on_host = x.values.to(Device{});
+  const auto values = on_host.span();
   if (target.is_replicate()) {
     const auto& group = to.topology().axis(axis);
     const auto mine = static_cast<Index>(x.rows.size());
     std::vector<Index> counts(static_cast<std::size_t>(group.size()));
     const std::vector<Index> one(counts.size(), 1);
     group.all_gather(std::span<const Index>(&mine, 1), std::span<Index>(counts), one);
-    std::vector<Index> names(static_cast<std::size_t>(total(counts)));
-    std::vector<T> rows(names.size() * static_cast<std::size_t>(columns));
-    group.all_gather(std::span<const Index>(x.rows), std::span<Index>(names), counts);
-    group.all_gather(values, std::span<T>(rows), times(counts, columns));
-    return merged(to, names, rows, columns);
+    Tensor<Index> names(Shape{total(counts)});
+    Tensor<T> rows(Shape{names.elements(), columns});
+    group.all_gather(std::span<const Index>(x.rows), names.span(), counts);
+    group.all_gather(values, rows.span(), times(counts, columns));
+    return merged(to, names, rows);
   }
   const Owners owners(to, axis);
   const auto sent = owners.counts(x.rows);
   const auto received = owners.answered(sent);
   const auto names = owners.exchange(std::span<const Index>(x.rows), sent, received, 1, most);
   const auto rows = owners.exchange(values, sent, received, columns, most);
-  return merged(to, names, rows, columns);
+  return merged(to, names, rows);
 }
 
 template <class T>
@@ -91,9 +91,10 @@ Tensor<T> gather_pieces(const CartesianTopology& topology, int axis, const Tenso
   if (!topology.active()) return mine;
   const Index columns = mine.shape()[1];
   const std::vector<Index> rows(counts.begin(), counts.end());
+  const auto piece = mine.to(Device{});
   Tensor<T> all(Shape{total(rows), columns});
-  topology.axis(axis).all_gather(mine.span(), all.span(), times(rows, columns));
-  return all;
+  topology.axis(axis).all_gather(piece.span(), all.span(), times(rows, columns));
+  return all.to(mine.device());
 }
 
 #define INSTANTIATE(T)                                                                           \

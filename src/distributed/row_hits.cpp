@@ -5,13 +5,13 @@
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "distributed/folded.hpp"
 #include "distributed/owners.hpp"
-#include "kernels/rows.hpp"
+#include "kernels/on.hpp"
+#include "tensor/brought.hpp"
 
 namespace tartan {
 namespace {
-
-constexpr kernels::Cpu cpu;
 
 /// The axes along which hits travel, and who they travel to: where copies are asked for, rows are split among the ranks
 /// of the axis for the while, inside of every other split.
@@ -47,29 +47,36 @@ struct Owning {
   }
 };
 
-/// `values` (n, columns) in the order `order`.
-template <class T>
-std::vector<T> arranged(const T* values, const std::vector<Index>& order, Index columns) {
-  std::vector<T> result(order.size() * static_cast<std::size_t>(columns));
-  kernels::gather_rows(cpu, kernels::Matrix<const T>{values, static_cast<Index>(order.size()), columns, columns},
-                       Index{0}, order.data(),
-                       kernels::Matrix<T>{result.data(), static_cast<Index>(order.size()), columns, columns});
-  return result;
+template <class T, class U>
+kernels::Matrix<T> matrix(U& rows) {
+  return {rows.data(), rows.shape()[0], rows.shape()[1], rows.shape()[1]};
 }
 
-/// Hits on their way: `names` holds each one's row and position.
+/// The rows of `values` in the order `order`, on the host.
+template <class T>
+Tensor<T> arranged(const Tensor<T>& values, const std::vector<Index>& order) {
+  const auto here = brought(order, values.device());
+  Tensor<T> result(values.shape(), values.device());
+  kernels::on(values.device(), [&](auto where) {
+    kernels::gather_rows(where, matrix<const T>(values), Index{0}, here.data(), matrix<T>(result));
+  });
+  return result.to(Device{});
+}
+
+/// Hits on their way.
 template <class T>
 struct Travelling {
-  std::vector<Index> names;
-  std::vector<T> values;
-  Index columns;
+  Tensor<Index> names;  ///< (hits, 2) on the host: each one's row and position
+  Tensor<T> values;     ///< (hits, columns), on the device until they are sent
 
-  Index count() const { return static_cast<Index>(names.size()) / 2; }
+  Index count() const { return names.shape()[0]; }
+  Index columns() const { return values.shape()[1]; }
 
   void send(const Owners& owners, Index most) {
     std::vector<std::size_t> owner;
-    for (std::size_t i = 0; i < names.size(); i += 2) {
-      const auto found = std::ranges::find_if(owners.rows, [&](Interval block) { return block.contains(names[i]); });
+    const auto name = std::as_const(names).span();
+    for (std::size_t i = 0; i < name.size(); i += 2) {
+      const auto found = std::ranges::find_if(owners.rows, [&](Interval block) { return block.contains(name[i]); });
       require(found != owners.rows.end(), "rows were hit that no rank along the axis owns");
       owner.push_back(static_cast<std::size_t>(found - owners.rows.begin()));
     }
@@ -79,27 +86,29 @@ struct Travelling {
     std::iota(order.begin(), order.end(), Index{0});
     std::ranges::stable_sort(order, {}, [&](Index i) { return owner[static_cast<std::size_t>(i)]; });
     const auto received = owners.answered(sent);
-    names = owners.exchange(std::span<const Index>(arranged(names.data(), order, 2)), sent, received, 2, most);
-    values =
-        owners.exchange(std::span<const T>(arranged(values.data(), order, columns)), sent, received, columns, most);
+    const auto sent_names = arranged(names, order);
+    const auto sent_values = arranged(values, order);
+    names = owners.exchange(sent_names.span(), sent, received, 2, most);
+    values = owners.exchange(sent_values.span(), sent, received, columns(), most);
   }
 
   RowSparse<T> folded(const Distribution& distribution) const {
+    const auto name = names.span();
     std::vector<Index> order(static_cast<std::size_t>(count()));
     std::iota(order.begin(), order.end(), Index{0});
-    std::ranges::sort(order, {}, [&](Index i) { return names[static_cast<std::size_t>(2 * i + 1)]; });
+    std::ranges::sort(order, {}, [&](Index i) { return name[static_cast<std::size_t>(2 * i + 1)]; });
     std::vector<Index> rows;
-    for (const Index i : order) rows.push_back(names[static_cast<std::size_t>(2 * i)]);
+    for (const Index i : order) rows.push_back(name[static_cast<std::size_t>(2 * i)]);
 
     const auto block = distribution.box(distribution.topology().rank())[0];
-    const auto plan = kernels::plan_rows(cpu, rows.data(), count(), block.begin, block.extent(), Index{-1});
-    const auto distinct = static_cast<Index>(plan.rows.size());
-    RowSparse<T> result{.distribution = distribution, .rows = plan.rows, .values = Tensor<T>(Shape{distinct, columns})};
-    for (Index& row : result.rows) row += block.begin;
-    const kernels::Matrix<const T> contributions{values.data(), count(), columns, columns};
-    kernels::fold_rows(cpu, plan, kernels::Contributions<T>(contributions, order.data()),
-                       kernels::Matrix<T>{result.values.data(), distinct, columns, columns});
-    return result;
+    const auto device = distribution.topology().device();
+    const auto rows_here = brought(rows, device);
+    const auto order_here = brought(order, device);
+    const auto values_here = values.to(device);
+    return kernels::on(device, [&](auto where) {
+      const auto plan = kernels::plan_rows(where, rows_here.data(), count(), block.begin, block.extent(), Index{-1});
+      return tartan::folded<T>(where, plan, {matrix<const T>(values_here), order_here.data()}, distribution, device);
+    });
   }
 };
 
@@ -111,12 +120,13 @@ template <class T>
 RowSparse<T> fold_hits(const RowHits<T>& hits, const Distribution& to, Index most) {
   const Owning owning(hits.distribution, to);
   const auto& topology = to.topology();
-  if (!topology.active()) return {.distribution = to, .rows = {}, .values = Tensor<T>(Shape{0, 0})};
+  if (!topology.active()) return {.distribution = to, .rows = {}, .values = Tensor<T>(Shape{0, 0}, topology.device())};
 
-  const auto values = hits.values.span();
-  Travelling<T> travelling{.names = {}, .values = {values.begin(), values.end()}, .columns = hits.values.shape()[1]};
+  Travelling<T> travelling{.names = Tensor<Index>(Shape{std::ssize(hits.rows), 2}), .values = hits.values};
+  const auto names = travelling.names.span();
   for (std::size_t i = 0; i < hits.rows.size(); ++i) {
-    travelling.names.insert(travelling.names.end(), {hits.rows[i], hits.positions[i]});
+    names[2 * i] = hits.rows[i];
+    names[2 * i + 1] = hits.positions[i];
   }
   auto placements = owning.distribution.placements();
   for (const int axis : owning.axes) placements[static_cast<std::size_t>(axis)] = Partial{};

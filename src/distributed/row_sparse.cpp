@@ -5,18 +5,33 @@
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "kernels/on.hpp"
+#include "kernels/row_copies.hpp"
+#include "tensor/brought.hpp"
 
 namespace tartan {
+
+namespace {
+
+template <class T, class U>
+kernels::Matrix<T> matrix(U& values) {
+  const Index columns = values.shape().dimensions() == 2 ? values.shape()[1] : 0;
+  return {values.data(), values.shape()[0], columns, columns};
+}
+
+}  // namespace
 
 template <class T>
 DistributedTensor<T> RowSparse<T>::dense() const {
   auto result = DistributedTensor<T>::zeros(distribution);
-  const Index first = result.box()[0].begin;
-  const Index columns = result.local().elements() == 0 ? 0 : result.local().shape()[1];
+  if (result.local().elements() == 0) return result;
+  auto in_block = rows;
+  for (Index& row : in_block) row -= result.box()[0].begin;
+  const auto names = brought(in_block, values.device());
   result.modify([&](Tensor<T>& out) {
-    for (std::size_t u = 0; columns > 0 && u < rows.size(); ++u) {
-      std::copy_n(values.data() + static_cast<Index>(u) * columns, columns, out.data() + (rows[u] - first) * columns);
-    }
+    kernels::on(out.device(), [&](auto where) {
+      kernels::put_rows(where, names.data(), names.elements(), matrix<const T>(values), matrix<T>(out));
+    });
   });
   return result;
 }
@@ -27,21 +42,27 @@ RowSparse<T> add(const RowSparse<T>& a, const RowSparse<T>& b) {
           b.distribution);
   RowSparse<T> result{.distribution = a.distribution, .rows = {}, .values = {}};
   std::ranges::set_union(a.rows, b.rows, std::back_inserter(result.rows));
-  const Index columns = a.values.shape().dimensions() == 2 ? a.values.shape()[1] : 0;
-  result.values = Tensor<T>(Shape{static_cast<Index>(result.rows.size()), columns});
-  Index i = 0;
-  Index j = 0;
-  for (Index u = 0; u < result.values.shape()[0]; ++u) {
-    const Index row = result.rows[static_cast<std::size_t>(u)];
-    const bool in_a = i < static_cast<Index>(a.rows.size()) && a.rows[static_cast<std::size_t>(i)] == row;
-    const bool in_b = j < static_cast<Index>(b.rows.size()) && b.rows[static_cast<std::size_t>(j)] == row;
-    T* out = result.values.data() + u * columns;
-    const T* x = a.values.data() + i * columns;
-    const T* y = b.values.data() + j * columns;
-    for (Index c = 0; c < columns; ++c) out[c] = in_a && in_b ? x[c] + y[c] : in_a ? x[c] : y[c];
-    i += in_a;
-    j += in_b;
-  }
+  const auto device = a.values.device();
+  const Index columns = matrix<const T>(a.values).columns;
+  result.values = Tensor<T>(Shape{std::ssize(result.rows), columns}, device);
+  const auto which = [&](const std::vector<Index>& rows) {
+    std::vector<Index> numbers;
+    auto next = rows.begin();
+    for (const Index row : result.rows) {
+      const bool has = next != rows.end() && *next == row;
+      numbers.push_back(has ? next - rows.begin() : -1);
+      next += has ? 1 : 0;
+    }
+    return numbers;
+  };
+  const auto in_a = which(a.rows);
+  const auto in_b = which(b.rows);
+  const auto of_a = brought(in_a, device);
+  const auto of_b = brought(in_b, device);
+  kernels::on(device, [&](auto where) {
+    kernels::merge_rows(where, of_a.data(), of_b.data(), matrix<const T>(a.values), matrix<const T>(b.values),
+                        matrix<T>(result.values));
+  });
   return result;
 }
 
@@ -81,11 +102,10 @@ RowSparse<T> cut(const RowSparse<T>& x, const Distribution& to) {
   const auto first = std::ranges::lower_bound(x.rows, held.begin) - x.rows.begin();
   const auto last = std::max(first, std::ranges::lower_bound(x.rows, held.end) - x.rows.begin());
   const Index columns = position < 0 ? 0 : to.block(position)[1].extent();
-  RowSparse<T> result{.distribution = to,
-                      .rows = {x.rows.begin() + first, x.rows.begin() + last},
-                      .values = Tensor<T>(Shape{last - first, columns})};
-  std::copy_n(x.values.data() + first * columns, (last - first) * columns, result.values.data());
-  return result;
+  T* const begin = const_cast<T*>(x.values.data()) + first * columns;
+  return {.distribution = to,
+          .rows = {x.rows.begin() + first, x.rows.begin() + last},
+          .values = Tensor<T>::view(Shape{last - first, columns}, begin, x.values.device()).clone()};
 }
 
 }  // namespace

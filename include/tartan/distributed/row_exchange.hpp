@@ -23,7 +23,7 @@ template <class T>
 RowSparse<T> sum_rows(const RowSparse<T>& x, int axis, const Distribution& to, Index most);
 
 /// Collective over the axis. The (rows, columns) pieces of the ranks along `axis`, one after the other in the order of
-/// their coordinates; counts[p] is the number of rows of coordinate p, known to all.
+/// their coordinates; counts[p] is the number of rows of coordinate p, known to all. They lie where `mine` does.
 template <class T>
 Tensor<T> gather_pieces(const CartesianTopology& topology, int axis, const Tensor<T>& mine,
                         std::span<const Index> counts);

@@ -13,7 +13,7 @@ struct RowHits {
   Distribution distribution;     ///< of the tensor that they add up to: Partial where ranks have hits of their own
   std::vector<Index> rows;       ///< global row numbers in this rank's block; one row may be hit often
   std::vector<Index> positions;  ///< where each hit stands in the order of all ranks' hits; no two hits share one
-  Tensor<T> values;              ///< (hits, columns of the block)
+  Tensor<T> values;              ///< (hits, columns of the block), on the topology's device
 };
 
 /// Throws Error unless fold_hits() takes hits placed as `hits` to a tensor placed as `to`.

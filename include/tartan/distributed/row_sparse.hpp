@@ -12,7 +12,7 @@ template <class T>
 struct RowSparse {
   Distribution distribution;  ///< of the dense tensor it stands for
   std::vector<Index> rows;    ///< global row numbers in this rank's block, ascending, distinct
-  Tensor<T> values;           ///< (rows, columns of the block)
+  Tensor<T> values;           ///< (rows, columns of the block), on the topology's device
 
   /// Does not communicate. The dense tensor: zero (along Partial axes: -0.0) where no row is named.
   DistributedTensor<T> dense() const;
