@@ -10,6 +10,7 @@
 #include <tartan/tensor/tensor.hpp>
 
 #include "base/fail.hpp"
+#include "distributed/staging.hpp"
 
 namespace tartan {
 
@@ -20,6 +21,16 @@ inline std::vector<Index> times(const std::vector<Index>& counts, Index factor) 
 }
 
 inline Index total(const std::vector<Index>& counts) { return std::accumulate(counts.begin(), counts.end(), Index{0}); }
+
+/// The elements of a tensor on any device: for who knows where they lie.
+template <class T>
+std::span<const T> elements_of(const Tensor<T>& local) {
+  return {local.data(), static_cast<std::size_t>(local.elements())};
+}
+template <class T>
+std::span<T> elements_of(Tensor<T>& local) {
+  return {local.data(), static_cast<std::size_t>(local.elements())};
+}
 
 /// The group along one axis, and which rows of a table each of its ranks owns.
 struct Owners {
@@ -49,12 +60,17 @@ struct Owners {
     return result;
   }
 
-  /// Rows of `columns` elements, on the host: those of `out` to their owners, and from the others (rows, columns).
+  /// Sends rows of `out` (rows, columns), send[p] to rank p in this order, and gives those that come, on its device.
   template <class T>
-  Tensor<T> exchange(std::span<const T> out, const std::vector<Index>& send, const std::vector<Index>& receive,
-                     Index columns, Index most) const {
-    Tensor<T> in(Shape{total(receive), columns});
-    communicator.all_to_all(out, times(send, columns), in.span(), times(receive, columns), most * columns);
+  Tensor<T> exchange(const Tensor<T>& out, const std::vector<Index>& send, const std::vector<Index>& receive,
+                     Index most) const {
+    const Index columns = out.shape()[1];
+    Tensor<T> in(Shape{total(receive), columns}, out.device());
+    const Outbound<T> outbound(out.device(), elements_of(out));
+    const Inbound<T> inbound(in.device(), elements_of(in));
+    communicator.all_to_all(outbound.span(), times(send, columns), inbound.span(), times(receive, columns),
+                            most * columns);
+    inbound.put();
     return in;
   }
 };

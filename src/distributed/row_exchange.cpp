@@ -5,6 +5,7 @@
 #include "distributed/folded.hpp"
 #include "distributed/owners.hpp"
 #include "kernels/on.hpp"
+#include "tensor/brought.hpp"
 
 namespace tartan {
 namespace {
@@ -14,16 +15,20 @@ kernels::Matrix<T> matrix(U& local) {
   return {local.data(), local.shape()[0], local.shape()[1], local.shape()[1]};
 }
 
-/// The named rows, which may repeat, folded in the order given. `names` and `rows` lie on the host.
+/// Row numbers (n, 1) on the host.
+Tensor<Index> column(std::span<const Index> rows) {
+  return brought(rows, Device{}).reshaped(Shape{std::ssize(rows), 1});
+}
+
+/// The named rows, which may repeat, folded in the order given, where `rows` lie. `names` lie on the host.
 template <class T>
 RowSparse<T> merged(const Distribution& to, const Tensor<Index>& names, const Tensor<T>& rows) {
   const auto owned = to.box(to.topology().rank())[0];
-  const auto device = to.topology().device();
+  const auto device = rows.device();
   const auto here = names.to(device);
-  const auto values = rows.to(device);
   return kernels::on(device, [&](auto where) {
     const auto plan = kernels::plan_rows(where, here.data(), here.elements(), owned.begin, owned.extent(), Index{-1});
-    return folded<T>(where, plan, matrix<const T>(values), to, device);
+    return folded<T>(where, plan, matrix<const T>(rows), to, device);
   });
 }
 
@@ -39,7 +44,7 @@ Tensor<T> pull_rows(const DistributedTensor<T>& table, int axis, std::span<const
   const Owners owners(d, axis);
   const auto asked = owners.counts(wanted);
   const auto given = owners.answered(asked);
-  const auto names = owners.exchange(wanted, asked, given, 1, most).to(device);
+  const auto names = owners.exchange(column(wanted), asked, given, most).to(device);
 
   // Off coordinate 0 of a Root axis a rank has no block, but takes the columns that its group owns.
   const Index columns = d.block(d.topology().rank())[1].extent();
@@ -49,8 +54,7 @@ Tensor<T> pull_rows(const DistributedTensor<T>& table, int axis, std::span<const
     const kernels::Matrix<const T> mine{table.local().data(), box[0].extent(), columns, columns};
     kernels::gather_rows(where, mine, box[0].begin, names.data(), matrix<T>(rows));
   });
-  const auto given_rows = rows.to(Device{});
-  return owners.exchange(given_rows.span(), given, asked, columns, most).to(device);
+  return owners.exchange(rows, given, asked, most);
 }
 
 template <class T>
@@ -62,27 +66,20 @@ RowSparse<T> sum_rows(const RowSparse<T>& x, int axis, const Distribution& to, I
           x.distribution, to);
   if (!to.topology().active())
     return {.distribution = to, .rows = {}, .values = Tensor<T>(Shape{0, 0}, to.topology().device())};
-  const Index columns = x.values.shape()[1];
-  const auto on_host = x.values.to(Device{});
-  const auto values = on_host.span();
   if (target.is_replicate()) {
     const auto& group = to.topology().axis(axis);
     const auto mine = static_cast<Index>(x.rows.size());
     std::vector<Index> counts(static_cast<std::size_t>(group.size()));
     const std::vector<Index> one(counts.size(), 1);
     group.all_gather(std::span<const Index>(&mine, 1), std::span<Index>(counts), one);
-    Tensor<Index> names(Shape{total(counts)});
-    Tensor<T> rows(Shape{names.elements(), columns});
-    group.all_gather(std::span<const Index>(x.rows), names.span(), counts);
-    group.all_gather(values, rows.span(), times(counts, columns));
-    return merged(to, names, rows);
+    return merged(to, gather_pieces(to.topology(), axis, column(x.rows), counts),
+                  gather_pieces(to.topology(), axis, x.values, counts));
   }
   const Owners owners(to, axis);
   const auto sent = owners.counts(x.rows);
   const auto received = owners.answered(sent);
-  const auto names = owners.exchange(std::span<const Index>(x.rows), sent, received, 1, most);
-  const auto rows = owners.exchange(values, sent, received, columns, most);
-  return merged(to, names, rows);
+  const auto names = owners.exchange(column(x.rows), sent, received, most);
+  return merged(to, names, owners.exchange(x.values, sent, received, most));
 }
 
 template <class T>
@@ -91,10 +88,12 @@ Tensor<T> gather_pieces(const CartesianTopology& topology, int axis, const Tenso
   if (!topology.active()) return mine;
   const Index columns = mine.shape()[1];
   const std::vector<Index> rows(counts.begin(), counts.end());
-  const auto piece = mine.to(Device{});
-  Tensor<T> all(Shape{total(rows), columns});
-  topology.axis(axis).all_gather(piece.span(), all.span(), times(rows, columns));
-  return all.to(mine.device());
+  Tensor<T> all(Shape{total(rows), columns}, mine.device());
+  const Outbound<T> outbound(mine.device(), elements_of(mine));
+  const Inbound<T> inbound(all.device(), elements_of(all));
+  topology.axis(axis).all_gather(outbound.span(), inbound.span(), times(rows, columns));
+  inbound.put();
+  return all;
 }
 
 #define INSTANTIATE(T)                                                                           \

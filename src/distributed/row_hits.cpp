@@ -52,7 +52,7 @@ kernels::Matrix<T> matrix(U& rows) {
   return {rows.data(), rows.shape()[0], rows.shape()[1], rows.shape()[1]};
 }
 
-/// The rows of `values` in the order `order`, on the host.
+/// The rows of `values` in the order `order`.
 template <class T>
 Tensor<T> arranged(const Tensor<T>& values, const std::vector<Index>& order) {
   const auto here = brought(order, values.device());
@@ -60,17 +60,16 @@ Tensor<T> arranged(const Tensor<T>& values, const std::vector<Index>& order) {
   kernels::on(values.device(), [&](auto where) {
     kernels::gather_rows(where, matrix<const T>(values), Index{0}, here.data(), matrix<T>(result));
   });
-  return result.to(Device{});
+  return result;
 }
 
 /// Hits on their way.
 template <class T>
 struct Travelling {
   Tensor<Index> names;  ///< (hits, 2) on the host: each one's row and position
-  Tensor<T> values;     ///< (hits, columns), on the device until they are sent
+  Tensor<T> values;     ///< (hits, columns), on the device
 
   Index count() const { return names.shape()[0]; }
-  Index columns() const { return values.shape()[1]; }
 
   void send(const Owners& owners, Index most) {
     std::vector<std::size_t> owner;
@@ -86,10 +85,8 @@ struct Travelling {
     std::iota(order.begin(), order.end(), Index{0});
     std::ranges::stable_sort(order, {}, [&](Index i) { return owner[static_cast<std::size_t>(i)]; });
     const auto received = owners.answered(sent);
-    const auto sent_names = arranged(names, order);
-    const auto sent_values = arranged(values, order);
-    names = owners.exchange(sent_names.span(), sent, received, 2, most);
-    values = owners.exchange(sent_values.span(), sent, received, columns(), most);
+    names = owners.exchange(arranged(names, order), sent, received, most);
+    values = owners.exchange(arranged(values, order), sent, received, most);
   }
 
   RowSparse<T> folded(const Distribution& distribution) const {
@@ -104,10 +101,9 @@ struct Travelling {
     const auto device = distribution.topology().device();
     const auto rows_here = brought(rows, device);
     const auto order_here = brought(order, device);
-    const auto values_here = values.to(device);
     return kernels::on(device, [&](auto where) {
       const auto plan = kernels::plan_rows(where, rows_here.data(), count(), block.begin, block.extent(), Index{-1});
-      return tartan::folded<T>(where, plan, {matrix<const T>(values_here), order_here.data()}, distribution, device);
+      return tartan::folded<T>(where, plan, {matrix<const T>(values), order_here.data()}, distribution, device);
     });
   }
 };
