@@ -1,14 +1,24 @@
 #include <tartan/tensor/tensor.hpp>
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
 #include "device/memory.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/on.hpp"
+#include "tensor/host_access.hpp"
 
 namespace tartan {
+namespace {
+
+std::atomic<bool> host_reads{false};
+
+}  // namespace
+
+bool host_reads_devices() noexcept { return host_reads.load(std::memory_order_relaxed); }
+void let_host_read_devices(bool allowed) noexcept { host_reads = allowed; }
 
 template <class T>
 Tensor<T> Tensor<T>::from(Shape shape, std::span<const T> values) {
@@ -49,7 +59,8 @@ Tensor<T> Tensor<T>::to(Device device) const {
 }
 
 template <class T>
-void Tensor<T>::throw_not_on_host() const {
+void Tensor<T>::require_host_reads() const {
+  if (host_reads_devices()) return;
   fail("the elements of a tensor of the shape {} lie on {}: to(Device{{}}) brings them to the host", shape_, device());
 }
 

@@ -2,6 +2,9 @@
 #   One Catch2 binary and one test of the same name, on one rank.
 # tartan_mpi_test(<name> SOURCES <glob>... RANKS <K>... [LIBRARIES ...] [TIMEOUT <s>] [LABELS ...])
 #   One Catch2 binary and a test <name>.np<K> for each number of ranks.
+# tartan_simulated_test(<name> RANKS <K>... [TIMEOUT <s>])
+#   The binary <name> again, as tests <name>.cuda.np<K>, with every tensor on a simulated CUDA device; nothing where the
+#   build has no simulated devices.
 # tartan_mpi_command(<out> <K> <seconds> <command>...)
 #   The command line that runs a command on K ranks and kills it after that time.
 # By hand: mpiexec --oversubscribe -n 3 tests/test_comm "name of a test case"
@@ -66,5 +69,20 @@ function(tartan_mpi_test name)
   foreach(ranks IN LISTS arg_RANKS)
     tartan_mpi_command(command ${ranks} ${arg_TIMEOUT} $<TARGET_FILE:${name}>)
     tartan_add_test(${name}.np${ranks} ${ranks} ${arg_TIMEOUT} "mpi;${arg_LABELS}" ${command})
+  endforeach()
+endfunction()
+
+function(tartan_simulated_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "RANKS")
+  if(NOT TARTAN_CUDA STREQUAL "SIMULATED")
+    return()
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  foreach(ranks IN LISTS arg_RANKS)
+    tartan_mpi_command(command ${ranks} ${arg_TIMEOUT} $<TARGET_FILE:${name}>)
+    tartan_add_test(${name}.cuda.np${ranks} ${ranks} ${arg_TIMEOUT} "mpi;gpu" ${command})
+    set_property(TEST ${name}.cuda.np${ranks} APPEND PROPERTY ENVIRONMENT TARTAN_DEVICE=cuda)
   endforeach()
 endfunction()

@@ -64,9 +64,9 @@ class Tensor {
 
  private:
   void require_on_host() const {
-    if (!device().is_cpu()) throw_not_on_host();
+    if (!device().is_cpu()) require_host_reads();
   }
-  [[noreturn]] void throw_not_on_host() const;
+  void require_host_reads() const;
 
   Shape shape_;
   Buffer buffer_;
