@@ -27,6 +27,9 @@ elseif(TARTAN_CUDA STREQUAL "SIMULATED" AND TARTAN_INSTALL)
   message(STATUS "TARTAN_CUDA=SIMULATED is never installed: no install target")
   set(TARTAN_INSTALL OFF)
 endif()
+if(TARTAN_CUDA STREQUAL "SIMULATED")
+  set(BUILD_SHARED_LIBS ON)  # so that code of the library can be told from that of a program
+endif()
 
 # <tartan_build/cuda.hpp>, for the library's own sources and tests.
 set(tartan_build_headers ${PROJECT_BINARY_DIR}/private)
@@ -57,7 +60,9 @@ function(tartan_add_cuda)
     target_link_libraries(tartan PRIVATE CUDA::cudart CUDA::cublas)
   else()
     add_subdirectory(tests/simulated_cuda)
-    set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++;-fsanitize=alignment;-fno-sanitize-recover=alignment")
+    simulated_cuda_sources(${kernels})
     target_link_libraries(tartan PRIVATE simulated_cuda)
+    target_compile_options(tartan PRIVATE -fno-optimize-sibling-calls)  # callers show in backtraces
+    target_link_options(tartan PRIVATE LINKER:-Bsymbolic-functions)     # also those of functions that programs have too
   endif()
 endfunction()

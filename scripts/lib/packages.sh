@@ -4,7 +4,7 @@
 build_packages=(cmake g++ gcc ninja-build libc6-dev libeigen3-dev libfmt-dev libopenmpi-dev openmpi-bin openssh-client)
 example_packages=(libcxxopts-dev libicu-dev)
 corpus_packages=(bible-kjv bible-kjv-text)
-test_packages=(catch2 libbenchmark-dev pkg-config)
+test_packages=(catch2 libboost-context-dev libbenchmark-dev pkg-config)
 check_packages=(clang-format clang-tidy git)
 
 # need_packages PACKAGE... : returns at once where all are there; stops the script where one is missing and may not be

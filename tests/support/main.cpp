@@ -12,6 +12,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -147,6 +148,7 @@ int main(int argc, char** argv) {
   world.emplace(MPI_COMM_WORLD, "world");
   PMPI_Comm_dup(MPI_COMM_WORLD, &meeting);
   tartan::let_host_read_devices(true);  // simulated ones: tests look at parts wherever they lie
+  setenv("TARTAN_SIMULATED_CUDA_HOST_READS", "program", 0);
   const int status = run_tests(argc, argv);
   PMPI_Comm_free(&meeting);
   world.reset();
