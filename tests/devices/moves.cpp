@@ -1,10 +1,10 @@
 // Tensors on CUDA devices: what moves, where it lies, what the host sees.
 
-#include <tartan/device/cuda.hpp>
 #include <tartan/distributed/redistribution.hpp>
 
 #include <vector>
 
+#include "devices/both.hpp"
 #include "distributed/logical.hpp"
 #include "support/error_text.hpp"
 
@@ -12,12 +12,6 @@ namespace tartan {
 namespace {
 
 using namespace testing;
-
-bool no_devices() {
-  if (cuda::device_count() > 0) return false;
-  WARN("no CUDA device: nothing was tried");
-  return true;
-}
 
 Index number(std::span<const Index> index) {
   Index result = 1;
