@@ -13,7 +13,7 @@ namespace {
 using namespace click_prediction;
 
 void run(const tartan::Partition& world, const Options& options) {
-  const auto grid = world.cartesian(command_line::grid_for(options.grid, world.size()));
+  const auto grid = world.cartesian(command_line::grid_for(options.grid, world.size()), options.device);
   const bool first = world.rank() == 0;
   const auto progress = [&](Index samples, double loss) {
     if (first) std::cout << fmt::format("{:9} samples  loss {:.4f}", samples, loss) << std::endl;

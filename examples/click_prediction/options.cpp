@@ -19,6 +19,7 @@ cxxopts::Options usage() {
   auto add = options.add_options();
   add("grid", "Ranks along the data, row and column axes, as 2x1x2 (default: 1x1xn for n ranks)",
       cxxopts::value<std::string>(), "DxRxC");
+  add("device", "Where tables and layers lie: cpu, cuda (each rank's own device) or cuda:N", text("cpu"), "DEVICE");
   add("steps", "Batches to train on, of new samples each", text("2000"), "N");
   add("batch", "Samples of a step, over the whole grid", text("1024"), "N");
   add("test-samples", "Samples to test on", text("50000"), "N");
@@ -38,6 +39,7 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
   const auto line = command_line::parse(usage(), argc, argv);
   if (line.count("help") > 0) return std::nullopt;
   return Options{.grid = command_line::grid(line),
+                 .device = command_line::device(line),
                  .steps = number<Index>(line, "steps", 1, int_limit),
                  .batch = number<Index>(line, "batch", 1, int_limit),
                  .test_samples = number<Index>(line, "test-samples", 1, int_limit),

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <tartan/base/shape.hpp>
+#include <tartan/device/device.hpp>
 
 namespace click_prediction {
 
@@ -13,6 +14,7 @@ using tartan::Index;
 /// The command line of click_prediction.
 struct Options {
   std::optional<tartan::Shape> grid;  ///< extents of the data, row and column axes; none: 1x1xn for n ranks
+  tartan::Device device;              ///< where tables, gradients and layers lie
   Index steps = 2000;
   Index batch = 1024;           ///< samples of a step, over the whole grid
   Index test_samples = 50'000;  ///< for the AUC

@@ -72,7 +72,7 @@ Result train_and_test(const tartan::CartesianTopology& grid, const Options& opti
 
     const Index tenths = 10 * (step + 1) / options.steps;
     if (tenths == 10 * step / options.steps) continue;
-    const double value = redistribute(loss, tartan::Replicate{}).value().local()[0];
+    const double value = redistribute(loss, tartan::Replicate{}).value().local_on_host()[0];
     if (!std::isfinite(value)) {
       throw tartan::Error("the loss is not finite in step " + std::to_string(step) +
                           ": a smaller --learning-rate helps");

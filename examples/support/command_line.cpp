@@ -46,4 +46,15 @@ tartan::Shape grid_for(const std::optional<tartan::Shape>& grid, int ranks) {
   return shape;
 }
 
+tartan::Device device(const cxxopts::ParseResult& line) {
+  const auto& text = line["device"].as<std::string>();
+  if (text == "cpu") return {};
+  if (text == "cuda") return tartan::Device::cuda();
+  const std::string_view prefix = "cuda:";
+  const auto number =
+      text.starts_with(prefix) ? whole_number<int>(std::string_view(text).substr(prefix.size())) : std::optional<int>();
+  if (!number || *number < 0) reject("device", text, "cpu, cuda or cuda:N");
+  return tartan::Device::cuda(*number);
+}
+
 }  // namespace command_line

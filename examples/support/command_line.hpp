@@ -11,6 +11,7 @@
 
 #include <tartan/base/error.hpp>
 #include <tartan/base/shape.hpp>
+#include <tartan/device/device.hpp>
 
 /// What the command lines of the examples share. Every rank sees the same one, so every rank throws the same.
 namespace command_line {
@@ -46,5 +47,8 @@ T number(const cxxopts::ParseResult& line, const std::string& option, T lowest, 
 std::optional<tartan::Shape> grid(const cxxopts::ParseResult& line);
 /// That grid, or 1x1xn, for a job of n ranks; throws tartan::Error where the extents do not multiply to n.
 tartan::Shape grid_for(const std::optional<tartan::Shape>& grid, int ranks);
+
+/// The value of --device: cpu, cuda (each rank's own device) or cuda:N.
+tartan::Device device(const cxxopts::ParseResult& line);
 
 }  // namespace command_line

@@ -29,7 +29,7 @@ void report(const Vocabulary& vocabulary, const TrainingResult& result, const Op
 }
 
 void train_and_report(const tartan::Partition& world, const Options& options) {
-  const auto grid = world.cartesian(options.grid_for(world.size()));
+  const auto grid = world.cartesian(options.grid_for(world.size()), options.device);
   const bool first = world.rank() == 0;
   const auto corpus = tartan::collectively(world.root(), [&] {
     if (first && options.output) {

@@ -23,6 +23,7 @@ cxxopts::Options usage() {
   auto add = options.add_options();
   add("grid", "Ranks along the data, row and column axes, as 2x1x4 (default: 1x1xn for n ranks)",
       cxxopts::value<std::string>(), "DxRxC");
+  add("device", "Where the tables lie: cpu, cuda (each rank's own device) or cuda:N", text("cpu"), "DEVICE");
   add("corpus", "UTF-8 text, a sentence a line: a file, or a directory of files", text(default_corpus().c_str()),
       "PATH");
   add("output", "File for the vectors, in word2vec's text format; none writes no file", text("vectors.txt"), "FILE");
@@ -86,6 +87,7 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
 
   Options options;
   options.grid = command_line::grid(line);
+  options.device = command_line::device(line);
   options.corpus = path(line, "corpus");
   if (text("output") != "none") options.output = path(line, "output");
   options.dimension = number<Index>(line, "dimension", 1, int_limit);

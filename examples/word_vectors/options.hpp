@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <tartan/base/shape.hpp>
+#include <tartan/device/device.hpp>
 
 #include "sampling.hpp"
 
@@ -20,6 +21,7 @@ enum class Movement { automatic, table, rows };
 /// The command line of word_vectors.
 struct Options {
   std::optional<tartan::Shape> grid;  ///< extents of the data, row and column axes; none: 1x1xn for n ranks
+  tartan::Device device;              ///< where tables, gradients and layers lie
   std::string corpus;                 ///< file or directory
   std::optional<std::string> output;  ///< none: no file is written
   Index dimension = 128;

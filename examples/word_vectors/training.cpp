@@ -62,19 +62,27 @@ struct Inputs {
 
   Inputs(const tartan::DistributedEmbedding<float>& layer, const Epoch& epoch, const Batch& batch, Index columns) {
     const auto pairs = static_cast<Index>(batch.pairs.size());
-    centres = DistributedTensor<std::int32_t>(layer.input_distribution(Shape{pairs}));
-    targets = DistributedTensor<std::int32_t>(layer.input_distribution(Shape{pairs, columns}));
-    labels = DistributedTensor<float>(targets.distribution());
-    const auto mine = centres.box()[0];
+    const auto of_centres = layer.input_distribution(Shape{pairs});
+    const auto of_targets = layer.input_distribution(Shape{pairs, columns});
+    const int position = layer.weight().topology().rank();
+    const auto mine = of_centres.box(position)[0];
     const auto part =
         std::span(batch.pairs).subspan(static_cast<std::size_t>(mine.begin), static_cast<std::size_t>(mine.extent()));
-    centres.modify([&](Tensor<std::int32_t>& out) { std::ranges::transform(part, out.data(), &Pair::centre); });
-    targets.modify([&](Tensor<std::int32_t>& out) {
-      std::ranges::copy(epoch.targets(batch.first_pair + mine.begin, part), out.data());
-    });
-    labels.modify([&](Tensor<float>& out) {
-      for (Index i = 0; i < out.elements(); ++i) out[i] = i % columns == 0 ? 1.0F : 0.0F;
-    });
+    Tensor<std::int32_t> my_centres(Shape{mine.extent()});
+    std::ranges::transform(part, my_centres.data(), &Pair::centre);
+    Tensor<std::int32_t> my_targets(of_targets.local_shape(position));
+    std::ranges::copy(epoch.targets(batch.first_pair + mine.begin, part), my_targets.data());
+    Tensor<float> my_labels(my_targets.shape(), 0.0F);
+    for (Index i = 0; i < mine.extent(); ++i) my_labels[i * columns] = 1.0F;
+    centres = placed(of_centres, my_centres);
+    targets = placed(of_targets, my_targets);
+    labels = placed(of_targets, my_labels);
+  }
+
+ private:
+  template <class T>
+  static DistributedTensor<T> placed(const tartan::Distribution& distribution, const Tensor<T>& mine) {
+    return DistributedTensor<T>::from_local(distribution, mine, tartan::LocalCheck::none);
   }
 };
 
@@ -116,7 +124,7 @@ TrainingResult train(const tartan::CartesianTopology& grid, const Vocabulary& vo
       optimizer.clear_gradients();
       bytes += recorder.bytes();
 
-      const double step_loss = loss.value().holds() ? loss.value().local()[0] : 0;
+      const double step_loss = loss.value().holds() ? loss.value().local_on_host()[0] : 0;
       tartan::collectively(grid.root(), [&] {
         if (std::isfinite(step_loss)) return;
         throw tartan::Error("the loss is not finite in step " + std::to_string(step) + " of epoch " +

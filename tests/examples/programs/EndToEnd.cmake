@@ -28,6 +28,13 @@ set(same --dimension=80:--epochs=2:--reproducible)
 word_vectors_files(reproducible 8 1x1x1:root:automatic:${same} 2x1x2:root:table:${same} 4x1x1:replicate:automatic:${same}
   1x4x1:shard:rows:${same} 2x2x2:shard:automatic:${same} 2x2x2:replicate:rows:${same} 1x1x4:root:automatic:${same})
 
+if(NOT TARTAN_CUDA STREQUAL "OFF")
+  set(brief --dimension=16:--epochs=1)
+  word_vectors_files(devices 2 1x1x1:root:automatic:${brief} 1x1x1:root:automatic:${brief}:--device=cuda
+    1x2x1:root:rows:${brief}:--device=cuda)
+  set_property(TEST word_vectors.devices APPEND PROPERTY LABELS gpu)
+endif()
+
 # The same program in a build whose default corpus was never written.
 add_executable(word_vectors_astray
   ${PROJECT_SOURCE_DIR}/examples/word_vectors/main.cpp
@@ -96,6 +103,10 @@ endif()
 click_prediction_aucs(grids 4 1x1x1 2x1x1 1x2x1 1x1x2 2x2x1 2x1x2 1x2x2 1x1x4 3x1x1 ARGUMENTS ${briefly})
 click_prediction_aucs(many_ranks 8 1x1x1 2x2x2 1x6x1 ARGUMENTS ${briefly})
 click_prediction_aucs(no_embeddings 4 1x1x1 2x1x2 ARGUMENTS ${briefly} --no-embeddings)
+if(NOT TARTAN_CUDA STREQUAL "OFF")
+  click_prediction_aucs(devices 2 1x1x1 2x1x1 1x1x2 ARGUMENTS ${briefly} --device cuda)
+  set_property(TEST click_prediction.devices APPEND PROPERTY LABELS gpu)
+endif()
 foreach(ranks 1 4)
   tartan_ending_test(click_prediction.grid.np${ranks} ${ranks} failure $<TARGET_FILE:click_prediction> --grid 3x1x2
     SHOWS_ONCE "error: --grid 3x1x2 has 6 ranks, but this job has ${ranks}")
