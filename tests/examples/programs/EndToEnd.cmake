@@ -30,7 +30,7 @@ word_vectors_files(reproducible 8 1x1x1:root:automatic:${same} 2x1x2:root:table:
 
 if(NOT TARTAN_CUDA STREQUAL "OFF")
   set(brief --dimension=16:--epochs=1)
-  word_vectors_files(devices 2 1x1x1:root:automatic:${brief} 1x1x1:root:automatic:${brief}:--device=cuda
+  word_vectors_files(devices 2 1x1x1:root:automatic:${brief} 1x1x1:root:table:${brief}:--device=cuda
     1x2x1:root:rows:${brief}:--device=cuda)
   set_property(TEST word_vectors.devices APPEND PROPERTY LABELS gpu)
 endif()
