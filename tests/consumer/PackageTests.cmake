@@ -1,10 +1,10 @@
-# The installed tree and its use by other projects: ctest -L package.
+# The installed tree, which is built here without what tests need, and its use by other projects: ctest -L package.
 
 function(tartan_package_test step)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "SETS_UP;REQUIRES" "")
   tartan_mpi_command(mpiexec 2 60)
   tartan_add_test(package.${step} 2 600 package
-    consumer/check ${step} ${PROJECT_BINARY_DIR}/package ${PROJECT_BINARY_DIR} ${CMAKE_CXX_COMPILER}
+    consumer/check ${step} ${PROJECT_BINARY_DIR}/package ${CMAKE_CXX_COMPILER}
       "${CMAKE_CXX_FLAGS} $<$<CONFIG:Debug>:${CMAKE_CXX_FLAGS_DEBUG}>" ${mpiexec})
   set_tests_properties(package.${step} PROPERTIES
     WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}

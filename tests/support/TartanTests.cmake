@@ -49,6 +49,10 @@ function(tartan_add_test name ranks seconds labels)
   math(EXPR limit "${seconds} + 10")  # `timeout` comes first and ends all ranks
   set_tests_properties(${name} PROPERTIES
     PROCESSORS ${ranks} TIMEOUT ${limit} LABELS "${labels}" ENVIRONMENT "${tartan_test_environment}")
+  if("gpu" IN_LIST labels AND TARTAN_CUDA STREQUAL "ON")
+    set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT TARTAN_TESTS_NEED_DEVICE=1)
+    set_property(TEST ${name} PROPERTY SKIP_RETURN_CODE 77)
+  endif()
 endfunction()
 
 function(tartan_test name)

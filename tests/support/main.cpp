@@ -22,6 +22,7 @@
 #include <vector>
 
 #include <tartan/comm/environment.hpp>
+#include <tartan/device/cuda.hpp>
 
 #include "support/world.hpp"
 #include "tensor/host_access.hpp"
@@ -145,6 +146,10 @@ const tartan::Communicator& tartan::testing::world() { return *::world; }
 
 int main(int argc, char** argv) {
   tartan::Environment environment(argc, argv);
+  if (std::getenv("TARTAN_TESTS_NEED_DEVICE") != nullptr && tartan::cuda::device_count() == 0) {
+    std::cout << "skipped: no CUDA device\n";
+    return 77;  // ctest's SKIP_RETURN_CODE
+  }
   world.emplace(MPI_COMM_WORLD, "world");
   PMPI_Comm_dup(MPI_COMM_WORLD, &meeting);
   // The tests of layers look at parts wherever they lie; they run on simulated devices only.
