@@ -26,6 +26,8 @@ struct RowPlan {
 /// does not hold that row. `ids` has out.rows entries. For every element type; bits are copied as they are.
 template <class T, class I>
 void gather_rows(Cpu, Matrix<const T> table, Index first_row, const I* ids, Matrix<T> out);
+template <class T, class I>
+void gather_rows(Cuda, Matrix<const T> table, Index first_row, const I* ids, Matrix<T> out);
 
 /// The hits of ids[0], ..., ids[count - 1]. Ids outside the shard are none, nor are ids equal to `padding` (-1: no
 /// padding).

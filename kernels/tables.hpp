@@ -20,5 +20,7 @@ struct TableColumns {
 /// has out.rows · F entries. The tables' columns in `out` must not overlap; others are left as they are.
 template <class T, class I>
 void gather_tables(Cpu, std::span<const TableColumns<T>> tables, const I* ids, Matrix<T> out);
+template <class T, class I>
+void gather_tables(Cuda, std::span<const TableColumns<T>> tables, const I* ids, Matrix<T> out);
 
 }  // namespace tartan::kernels

@@ -31,6 +31,19 @@ inline dim3 grid_for(Index count, int threads) {
   return {static_cast<unsigned>(std::min((count + threads - 1) / threads, most))};
 }
 
+/// A one-dimensional grid of `blocks` blocks of `threads` threads for a kernel that goes round in a loop over its work,
+/// or as many as are resident at once on the current device where that is less.
+template <class... Parameters>
+dim3 resident_grid(void (*kernel)(Parameters...), Index blocks, int threads) {
+  int device = 0;
+  int processors = 0;
+  int resident = 0;
+  check_cuda(cudaGetDevice(&device), "asking for the current device");
+  check_cuda(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device), "asking for processors");
+  check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, threads, 0), "asking for residency");
+  return {static_cast<unsigned>(std::min(blocks, Index{processors} * std::max(resident, 1)))};
+}
+
 /// Enqueues kernel(args...) on `stream`, which belongs to the current device, on `grid` blocks of `block` threads with
 /// `shared_bytes` of dynamic shared memory each. A grid without blocks does nothing.
 template <class... Parameters>

@@ -47,6 +47,10 @@ class Storage {
   Matrix<T> view() { return {memory_.data() + offset_, rows_, columns_, stride_}; }
   Matrix<const T> read() const { return {memory_.data() + offset_, rows_, columns_, stride_}; }
 
+  /// All of its memory, in which the first row begins offset() elements after the first.
+  std::vector<T> memory() const { return {memory_.begin(), memory_.end()}; }
+  Index offset() const { return offset_; }
+
   /// The same bits, those between the rows included; NaN equals itself and -0.0 is not 0.
   friend bool operator==(const Storage& a, const Storage& b) {
     return a.memory_.size() == b.memory_.size() &&
