@@ -16,6 +16,9 @@ namespace tartan::kernels {
 template <class T, class I>
 void sum_bags(Cpu, Matrix<const T> table, Index first_row, const I* ids, const Index* offsets,
               std::type_identity_t<const T*> factors, Index padding, Matrix<T> out);
+template <class T, class I>
+void sum_bags(Cuda, Matrix<const T> table, Index first_row, const I* ids, const Index* offsets,
+              std::type_identity_t<const T*> factors, Index padding, Matrix<T> out);
 
 /// out[b, c] is the largest of column c over the hits of bag b, and winners[b · out.columns + c] the position in `ids`
 /// of the first hit that attains it; 0.0 and -1 where there are no hits. As in PyTorch's embedding_bag a later hit wins
@@ -23,11 +26,17 @@ void sum_bags(Cpu, Matrix<const T> table, Index first_row, const I* ids, const I
 template <class T, class I>
 void max_bags(Cpu, Matrix<const T> table, Index first_row, const I* ids, const Index* offsets, Index padding,
               Matrix<T> out, Index* winners);
+template <class T, class I>
+void max_bags(Cuda, Matrix<const T> table, Index first_row, const I* ids, const Index* offsets, Index padding,
+              Matrix<T> out, Index* winners);
 
 /// out[i] = <the table's row ids[i], row source[i] of `upstream`> for i < count (row i where `source` is null), with
 /// the bits of row_dots(); -0.0 where the shard does not hold that row. The gradient of per-sample weights.
 template <class T, class I>
 void hit_dots(Cpu, Matrix<const T> table, Index first_row, const I* ids, Index count, Matrix<const T> upstream,
+              const Index* source, T* out);
+template <class T, class I>
+void hit_dots(Cuda, Matrix<const T> table, Index first_row, const I* ids, Index count, Matrix<const T> upstream,
               const Index* source, T* out);
 
 }  // namespace tartan::kernels
