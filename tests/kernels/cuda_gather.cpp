@@ -45,14 +45,14 @@ void check_widths() {
   }
 }
 
-TEST_CASE("gathers on a CUDA device copy the shard's rows and give rows of -0.0 for the others", "[kernels][cuda]") {
+TEST_CASE("gathers on a CUDA device copy the shard's rows and give rows of -0.0 for the others", "[kernels][cuda][sanitizer]") {
   check_widths<float, std::int32_t>();
   check_widths<double, std::int64_t>();
   check_widths<std::int32_t, std::int64_t>();
   check_widths<std::int64_t, std::int32_t>();
 }
 
-TEST_CASE("gathers use no wider accesses than all addresses allow", "[kernels][cuda]") {
+TEST_CASE("gathers use no wider accesses than all addresses allow", "[kernels][cuda][sanitizer]") {
   const auto ids = ids_around<Index>(37, 5, 11);
   for (const Index columns : {4, 6, 8, 32, 64, 132}) {
     for (const Index table_gap : {0, 1, 2, 4}) {
@@ -65,7 +65,7 @@ TEST_CASE("gathers use no wider accesses than all addresses allow", "[kernels][c
   }
 }
 
-TEST_CASE("gathers of any number of ids on a CUDA device", "[kernels][cuda]") {
+TEST_CASE("gathers of any number of ids on a CUDA device", "[kernels][cuda][sanitizer]") {
   for (const Index columns : {1, 3, 4, 16, 24, 100, 128, 300}) {
     const Storage<float> table{50, columns};
     for (const Index count : {1, 2, 3, 4, 5, 31, 32, 33, 63, 255, 256, 257, 1025}) {
@@ -74,13 +74,13 @@ TEST_CASE("gathers of any number of ids on a CUDA device", "[kernels][cuda]") {
   }
 }
 
-TEST_CASE("gathers of more rows than a device has threads at once", "[kernels][cuda]") {
+TEST_CASE("gathers of more rows than a device has threads at once", "[kernels][cuda][sanitizer]") {
   const Storage<float> narrow{400, 3}, wide{400, 36};
   check_gather(narrow, 100, skewed_ids<Index>(40'000, 90, 510), 1, 0);
   check_gather(wide, 100, skewed_ids<std::int32_t>(20'000, 90, 510), 0, 0);
 }
 
-TEST_CASE("a gather from an empty shard on a CUDA device, and gathers of nothing", "[kernels][cuda]") {
+TEST_CASE("a gather from an empty shard on a CUDA device, and gathers of nothing", "[kernels][cuda][sanitizer]") {
   const std::vector<Index> ids{0, 5, -1, 4};
   for (const Index columns : {1, 9, 64, 130}) check_gather(Storage<float>{0, columns}, 5, ids, 1, 0);
   check_gather(Storage<float>{8, 0}, 0, ids, 0, 0);

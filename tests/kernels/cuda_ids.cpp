@@ -37,7 +37,7 @@ void check_columns(const std::vector<Index>& bounds, Index count) {
   }
 }
 
-TEST_CASE("the first id out of range is found on a CUDA device", "[kernels][cuda]") {
+TEST_CASE("the first id out of range is found on a CUDA device", "[kernels][cuda][sanitizer]") {
   check_bad<std::int32_t>({}, {5});
   check_bad<Index>({0, std::numeric_limits<Index>::min(), std::numeric_limits<Index>::max()}, {5});
   for (const Index count : {1, 2, 33, 257, 20'000}) {
