@@ -1,24 +1,44 @@
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/view.hpp"
 
-/// Element-wise pieces on contiguous memory; `out` may be an input.
+/// Element-wise pieces on contiguous memory; `out` may be an input. Both devices give the same bits.
 namespace tartan::kernels {
 
-/// Every out[i] = value.
+/// out[i] = value, for every element type.
 template <class T>
-void fill(Cpu, T* out, Index n, T value);
+void fill(Cpu, T* out, Index n, std::type_identity_t<T> value);
 template <class T>
-void fill(Cuda, T* out, Index n, T value);
+void fill(Cuda, T* out, Index n, std::type_identity_t<T> value);
+/// out[i] = *value
+template <class T>
+void repeat(Cpu, const T* value, Index n, T* out);
+template <class T>
+void repeat(Cuda, const T* value, Index n, T* out);
 template <class T>
 void add(Cpu, const T* a, const T* b, Index n, T* out);
 template <class T>
+void add(Cuda, const T* a, const T* b, Index n, T* out);
+template <class T>
 void multiply(Cpu, const T* a, const T* b, Index n, T* out);
+template <class T>
+void multiply(Cuda, const T* a, const T* b, Index n, T* out);
 /// out = factor · a
 template <class T>
 void scale(Cpu, const T* a, T factor, Index n, T* out);
-/// The sum in order, accumulated in double.
 template <class T>
-double sum(Cpu, const T* a, Index n);
+void scale(Cuda, const T* a, T factor, Index n, T* out);
+/// *out is the sum in double, by the tree of kernels/sum_tree.hpp, rounded once.
+template <class T>
+void sum(Cpu, const T* a, Index n, T* out);
+template <class T>
+void sum(Cuda, const T* a, Index n, T* out);
+/// *out is Σ a·b in double, by the same tree, for every element type.
+template <class T>
+void inner_product(Cpu, const T* a, const T* b, Index n, double* out);
+template <class T>
+void inner_product(Cuda, const T* a, const T* b, Index n, double* out);
 
 }  // namespace tartan::kernels

@@ -44,6 +44,18 @@ void row_squares(Cpu, Matrix<const T> gradient, double* sums);
 template <class T>
 void leaf_squares(Cpu, Matrix<const T> gradient, double* out);
 
+/// sums[r] += squares[u] / columns; rates[u] = rate / (sqrt(sums[r]) + epsilon), for u < count and r = rows[u] (u where
+/// `rows` is null). Both devices give the same bits.
+template <class T>
+struct RowwiseRule {
+  T rate, epsilon;
+  double columns;
+};
+template <class T>
+void rowwise_rates(Cpu, const Index* rows, const double* squares, Index count, RowwiseRule<T> rule, T* sums, T* rates);
+template <class T>
+void rowwise_rates(Cuda, const Index* rows, const double* squares, Index count, RowwiseRule<T> rule, T* sums, T* rates);
+
 /// weight row -= rates[u] · gradient row.
 template <class T>
 void rowwise_update(Cpu, const Index* rows, Matrix<const T> gradient, const T* rates, Matrix<T> weight);

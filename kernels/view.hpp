@@ -24,9 +24,9 @@ struct Matrix {
   Index columns;
   Index stride;
 
-  T* row(Index i) const { return data + i * stride; }
+  constexpr T* row(Index i) const { return data + i * stride; }
   /// Rows `begin` to `end` - 1.
-  Matrix part(Index begin, Index end) const { return {data + begin * stride, end - begin, columns, stride}; }
+  constexpr Matrix part(Index begin, Index end) const { return {data + begin * stride, end - begin, columns, stride}; }
 };
 
 }  // namespace tartan::kernels

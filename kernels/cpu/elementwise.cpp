@@ -4,12 +4,18 @@
 
 #include "base/element_types.hpp"
 #include "base/parallel.hpp"
+#include "kernels/cpu/sum_tree.hpp"
 
 namespace tartan::kernels {
 
 template <class T>
-void fill(Cpu, T* out, Index n, T value) {
+void fill(Cpu, T* out, Index n, std::type_identity_t<T> value) {
   parallel(n, sizeof(T), [=](Index begin, Index end) { std::fill(out + begin, out + end, value); });
+}
+
+template <class T>
+void repeat(Cpu cpu, const T* value, Index n, T* out) {
+  if (n > 0) fill(cpu, out, n, *value);
 }
 
 template <class T>
@@ -34,22 +40,33 @@ void scale(Cpu, const T* a, T factor, Index n, T* out) {
 }
 
 template <class T>
-double sum(Cpu, const T* a, Index n) {
-  double result = 0;
-  for (Index i = 0; i < n; ++i) result += static_cast<double>(a[i]);
-  return result;
+void sum(Cpu, const T* a, Index n, T* out) {
+  *out = static_cast<T>(sum_of_chunks(n, sizeof(T), [=](Index begin, Index count) {
+    return sum_of_chunk(count, [=](Index i) { return static_cast<double>(a[begin + i]); });
+  }));
 }
 
+template <class T>
+void inner_product(Cpu, const T* a, const T* b, Index n, double* out) {
+  *out = sum_of_chunks(n, 2 * sizeof(T), [=](Index begin, Index count) {
+    return sum_of_chunk(count,
+                        [=](Index i) { return static_cast<double>(a[begin + i]) * static_cast<double>(b[begin + i]); });
+  });
+}
+
+#define INSTANTIATE(T)                   \
+  template void fill(Cpu, T*, Index, T); \
+  template void inner_product(Cpu, const T*, const T*, Index, double*);
+TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
 #define INSTANTIATE(T)                                        \
+  template void repeat(Cpu, const T*, Index, T*);             \
   template void add(Cpu, const T*, const T*, Index, T*);      \
   template void multiply(Cpu, const T*, const T*, Index, T*); \
   template void scale(Cpu, const T*, T, Index, T*);           \
-  template double sum(Cpu, const T*, Index);
+  template void sum(Cpu, const T*, Index, T*);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
-#undef INSTANTIATE
-
-#define INSTANTIATE(T) template void fill(Cpu, T*, Index, T);
-TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace tartan::kernels

@@ -1,10 +1,13 @@
 #include "kernels/matmul.hpp"
 
 #include <Eigen/Core>
+#include <algorithm>
 #include <type_traits>
 #include <vector>
 
 #include "base/element_types.hpp"
+#include "base/parallel.hpp"
+#include "kernels/sum_tree.hpp"
 
 namespace tartan::kernels {
 namespace {
@@ -18,6 +21,19 @@ using View = Eigen::Map<std::conditional_t<std::is_const_v<T>, const Dense<T>, D
 template <class T>
 View<T> view(Matrix<T> m) {
   return {m.data, m.rows, m.columns, Eigen::OuterStride<>(m.stride)};
+}
+
+/// The column sums of each group of 32 rows; one of zeros where there are no rows.
+template <class T>
+std::vector<double> group_sums(Matrix<const T> a) {
+  std::vector<double> sums(static_cast<std::size_t>(groups_of(a.rows) * a.columns));
+  parallel(groups_of(a.rows), summed_rows * a.columns * sizeof(T), [&](Index first, Index last) {
+    for (Index i = first * summed_rows; i < std::min(last * summed_rows, a.rows); ++i) {
+      double* group = sums.data() + i / summed_rows * a.columns;
+      for (Index c = 0; c < a.columns; ++c) group[c] += static_cast<double>(a.row(i)[c]);
+    }
+  });
+  return sums;
 }
 
 }  // namespace
@@ -46,11 +62,11 @@ void add_to_rows(Cpu, const T* row, Matrix<T> out) {
 
 template <class T>
 void column_sums(Cpu, Matrix<const T> a, T* out) {
-  std::vector<double> sums(static_cast<std::size_t>(a.columns));
-  for (Index i = 0; i < a.rows; ++i) {
-    for (std::size_t c = 0; c < sums.size(); ++c) sums[c] += static_cast<double>(a.row(i)[c]);
+  auto sums = group_sums(a);
+  for (Index rows = groups_of(a.rows); rows > 1; rows = groups_of(rows)) {
+    sums = group_sums(Matrix<const double>{sums.data(), rows, a.columns, a.columns});
   }
-  for (std::size_t c = 0; c < sums.size(); ++c) out[c] = static_cast<T>(sums[c]);
+  for (Index c = 0; c < a.columns; ++c) out[c] = static_cast<T>(sums[static_cast<std::size_t>(c)]);
 }
 
 #define INSTANTIATE(T)                                                                     \

@@ -103,6 +103,15 @@ void leaf_squares(Cpu, Matrix<const T> gradient, double* out) {
 }
 
 template <class T>
+void rowwise_rates(Cpu, const Index* rows, const double* squares, Index count, RowwiseRule<T> rule, T* sums, T* rates) {
+  for (Index u = 0; u < count; ++u) {
+    T& sum = sums[row_of(rows, u)];
+    sum += static_cast<T>(squares[u] / rule.columns);
+    rates[u] = rule.rate / (std::sqrt(sum) + rule.epsilon);
+  }
+}
+
+template <class T>
 void rowwise_update(Cpu, const Index* rows, Matrix<const T> gradient, const T* rates, Matrix<T> weight) {
   parallel(gradient.rows, 3 * gradient.columns * sizeof(T), [=](Index begin, Index end) {
     for (Index u = begin; u < end; ++u) {
@@ -120,6 +129,7 @@ void rowwise_update(Cpu, const Index* rows, Matrix<const T> gradient, const T* r
   template void adam_update(Cpu, const Index*, Matrix<const T>, AdamRule<T>, Matrix<T>, Matrix<T>, Matrix<T>); \
   template void row_squares(Cpu, Matrix<const T>, double*);                                                    \
   template void leaf_squares(Cpu, Matrix<const T>, double*);                                                   \
+  template void rowwise_rates(Cpu, const Index*, const double*, Index, RowwiseRule<T>, T*, T*);                \
   template void rowwise_update(Cpu, const Index*, Matrix<const T>, const T*, Matrix<T>);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE

@@ -7,6 +7,8 @@
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/on.hpp"
 
 namespace tartan {
 namespace {
@@ -14,13 +16,13 @@ namespace {
 /// Of the parts of two tensors that lie alike.
 template <class T>
 double local_product(const DistributedTensor<T>& a, const DistributedTensor<T>& b) {
-  const auto on_host = a.local_on_host();
-  const auto other = b.local_on_host();
-  const auto x = on_host.span();
-  const auto y = other.span();
-  double sum = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) sum += static_cast<double>(x[i]) * static_cast<double>(y[i]);
-  return sum;
+  const auto& x = a.local();
+  const auto& y = b.local();
+  if (x.elements() == 0) return 0;
+  Tensor<double> sum(Shape{}, x.device());
+  kernels::on(x.device(),
+              [&](auto where) { kernels::inner_product(where, x.data(), y.data(), x.elements(), sum.data()); });
+  return sum.to(Device{})[0];
 }
 
 double sum_over_ranks(const CartesianTopology& topology, double mine) {

@@ -67,8 +67,21 @@ TEMPLATE_TEST_CASE("matrix products of every shape", "[kernels]", float, double)
   check_products<TestType>(300, 200, 700, 1);
 }
 
+/// Groups of 32 are added in order, and so are their sums, until one remains.
+double sum_by_groups(std::vector<double> terms) {
+  do {
+    std::vector<double> sums(1);
+    for (std::size_t i = 0; i < terms.size(); ++i) {
+      if (i % 32 == 0 && i > 0) sums.push_back(0);
+      sums.back() += terms[i];
+    }
+    terms = sums;
+  } while (terms.size() > 1);
+  return terms[0];
+}
+
 TEMPLATE_TEST_CASE("a row added to rows, and sums of columns", "[kernels]", float, double) {
-  for (const Index rows : {0, 1, 2, 50}) {
+  for (const Index rows : {0, 1, 2, 32, 33, 50, 1100}) {
     for (const Index columns : {0, 1, 9}) {
       const Storage<TestType> a(rows, columns, 2, 1, 1), row(1, columns, 0, 0, 2);
       auto out = a;
@@ -77,12 +90,13 @@ TEMPLATE_TEST_CASE("a row added to rows, and sums of columns", "[kernels]", floa
       column_sums(Cpu{}, a.read(), sums.data());
       CHECK(sums.back() == 7);
       for (Index c = 0; c < columns; ++c) {
-        double sum = 0;
+        std::vector<double> terms;
         for (Index i = 0; i < rows; ++i) {
-          sum += static_cast<double>(a.read().row(i)[c]);
+          terms.push_back(static_cast<double>(a.read().row(i)[c]));
           CHECK(out.view().row(i)[c] == a.read().row(i)[c] + row.read().row(0)[c]);
           out.view().row(i)[c] = a.read().row(i)[c];
         }
+        const double sum = sum_by_groups(terms);
         CHECK(sums[static_cast<std::size_t>(c)] == static_cast<TestType>(sum));
       }
       CHECK(out == a);

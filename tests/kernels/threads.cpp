@@ -7,6 +7,7 @@
 #include "kernels/dots.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/losses.hpp"
+#include "kernels/matmul.hpp"
 #include "kernels/rows.hpp"
 #include "kernels/tables.hpp"
 #include "kernels/updates.hpp"
@@ -166,7 +167,15 @@ void check_elements(Index n) {
         [&](Storage<T>& out) { multiply(Cpu{}, a.read().data, b.read().data, n, out.view().data); });
   check("scale", Storage<T>{1, n}, [&](Storage<T>& out) { scale(Cpu{}, a.read().data, T(0.3), n, out.view().data); });
   check("cross-entropy", Storage<T>{1, n}, [&](Storage<T>& out) {
-    binary_cross_entropy_backward(Cpu{}, a.read().data, b.read().data, T(0.3), n, out.view().data);
+    const T upstream = T(0.7);
+    binary_cross_entropy_backward(Cpu{}, a.read().data, b.read().data, T(0.3), &upstream, n, out.view().data);
+  });
+  check("sum", Storage<T>{1, 1}, [&](Storage<T>& out) { sum(Cpu{}, a.read().data, n, out.view().data); });
+  check("cross-entropy sum", Storage<T>{1, 1}, [&](Storage<T>& out) {
+    binary_cross_entropy_sum(Cpu{}, a.read().data, b.read().data, n, 0.3, out.view().data);
+  });
+  check("column sums", Storage<T>{1, 3}, [&](Storage<T>& out) {
+    column_sums(Cpu{}, Matrix<const T>{a.read().data, n / 3, 3, 3}, out.view().data);
   });
 }
 

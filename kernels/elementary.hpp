@@ -11,7 +11,7 @@
 namespace tartan::kernels {
 
 /// exp(-min(t, 708)) for t >= 0: 3e-308 takes the place of what would be smaller.
-TARTAN_INLINE double exp_negative(double t) {
+TARTAN_INLINE constexpr double exp_negative(double t) {
   constexpr double log2_e = 1.4426950408889634;
   constexpr double ln2_high = 0x1.62e42fefa3800p-1;  // its 11 low bits are 0: multiples up to 2^10 are exact
   constexpr double ln2_low = 0x1.ef35793c76730p-45;
@@ -34,7 +34,7 @@ TARTAN_INLINE double exp_negative(double t) {
 }
 
 /// log(1 + z) for 0 <= z <= 1, as 2 artanh(z / (2 + z)).
-TARTAN_INLINE double log1p_unit(double z) {
+TARTAN_INLINE constexpr double log1p_unit(double z) {
   constexpr auto odd_inverses = [] {
     std::array<double, 16> values{};
     for (int k = 0; k < 16; ++k) values[k] = 1.0 / (2 * k + 1);
@@ -46,6 +46,17 @@ TARTAN_INLINE double log1p_unit(double z) {
   double series = odd_inverses[15];
   for (int k = 14; k >= 0; --k) series = series * square + odd_inverses[k];
   return 2 * s * series;
+}
+
+/// max(x, 0) - x·y + log(1 + exp(-|x|)): the binary cross-entropy of the logit x against the label y.
+TARTAN_INLINE constexpr double cross_entropy(double x, double y) {
+  return (x < 0 ? 0 : x) - x * y + log1p_unit(exp_negative(x < 0 ? -x : x));
+}
+
+/// Its derivative by x, sigmoid(x) - y.
+TARTAN_INLINE constexpr double cross_entropy_slope(double x, double y) {
+  const double z = exp_negative(x < 0 ? -x : x);
+  return (x < 0 ? z : 1) / (1 + z) - y;
 }
 
 }  // namespace tartan::kernels
