@@ -1,20 +1,20 @@
-#include <algorithm>
+#include <tartan/autograd/operations.hpp>
+
 #include <vector>
 
-#include <tartan/autograd/operations.hpp>
 #include <tartan/distributed/leaves.hpp>
 
 #include "autograd/rules.hpp"
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
 #include "kernels/dots.hpp"
+#include "tensor/rows_of.hpp"
 
 namespace tartan {
 namespace {
 
+using rules::computed;
 using rules::input_gradient;
-
-constexpr kernels::Cpu cpu;
 
 /// The result of dot(a, b); throws where a and b do not meet.
 Distribution dot_distribution(const Distribution& a, const Distribution& b, DotOptions dot_options) {
@@ -57,40 +57,33 @@ Distribution dot_distribution(const Distribution& a, const Distribution& b, DotO
   return {a.topology(), std::move(shape), std::move(placements), std::move(options)};
 }
 
-/// A tensor's part as the rows of its last dimension.
-template <class T, class U>
-kernels::Matrix<T> rows_of(U& local) {
-  const Index columns = local.shape()[local.shape().dimensions() - 1];
-  return {local.data(), local.shape().elements(0, local.shape().dimensions() - 1), columns, columns};
-}
-
 }  // namespace
 
 template <class T>
 Variable<T> dot(const Variable<T>& a, const Variable<T>& b, DotOptions options) {
-  DistributedTensor<T> value(dot_distribution(a.distribution(), b.distribution(), options));
-  value.modify([&](Tensor<T>& out) {
-    const auto x = rows_of<const T>(a.value().local());
-    const auto y = rows_of<const T>(b.value().local());
-    if (!options.reproducible) return kernels::row_dots(cpu, x, y, out.data());
-    std::vector<T> leaves(static_cast<std::size_t>(y.rows * ((y.columns + leaf_columns - 1) / leaf_columns)));
-    kernels::leaf_dots(cpu, x, y, leaves.data());
-    const int last = a.shape().dimensions() - 1;
-    std::ranges::copy(sum_leaves(a.distribution(), last, std::span<const T>(leaves), y.rows), out.data());
-  });
+  const auto& x = a.value().local();
+  const auto& y = b.value().local();
+  auto value =
+      computed<T>(dot_distribution(a.distribution(), b.distribution(), options), [&](auto where, Tensor<T>& out) {
+        if (!options.reproducible) return kernels::row_dots(where, rows_of(x), rows_of(y), out.data());
+        const auto rows = rows_of(y);
+        Tensor<T> leaves(Shape{rows.rows, leaves_of(rows.columns)}, out.device());
+        kernels::leaf_dots(where, rows_of(x), rows, leaves.data());
+        sum_leaves(a.distribution(), a.shape().dimensions() - 1, leaves, out);
+      });
   auto result = Variable<T>::result(std::move(value), records(a, b));
   if (result.requires_gradient()) {
     GradientTape::active()->record("dot", [a, b, result, x = Saved(a.value()), y = Saved(b.value())] {
       const auto g = result.take_contributions();
       if (!g) return;
-      DistributedTensor<T> to_a(input_gradient(a.distribution(), result.distribution()));
       DistributedTensor<T> to_b(input_gradient(b.distribution(), result.distribution()));
-      to_a.modify([&](Tensor<T>& out_a) {
-        to_b.modify([&](Tensor<T>& out_b) {
-          kernels::row_dots_backward(cpu, rows_of<const T>(x.get().local()), rows_of<const T>(y.get().local()),
-                                     g->local().data(), rows_of<T>(out_a), rows_of<T>(out_b));
-        });
-      });
+      auto to_a =
+          computed<T>(input_gradient(a.distribution(), result.distribution()), [&](auto where, Tensor<T>& out_a) {
+            to_b.modify([&](Tensor<T>& out_b) {
+              kernels::row_dots_backward(where, rows_of(x.get().local()), rows_of(y.get().local()), g->local().data(),
+                                         rows_of(out_a), rows_of(out_b));
+            });
+          });
       a.contribute(std::move(to_a));
       b.contribute(std::move(to_b));
     });

@@ -6,11 +6,6 @@
 #include "kernels/losses.hpp"
 
 namespace tartan {
-namespace {
-
-constexpr kernels::Cpu cpu;
-
-}  // namespace
 
 template <class T>
 Variable<T> binary_cross_entropy_with_logits(const Variable<T>& x, const DistributedTensor<T>& y,
@@ -22,10 +17,12 @@ Variable<T> binary_cross_entropy_with_logits(const Variable<T>& x, const Distrib
           "binary cross-entropy takes logits and labels placed alike, not {} and {}", x.distribution().to_string(),
           y.distribution().to_string());
   const double factor = reduction == LossReduction::sum ? 1.0 : 1.0 / static_cast<double>(x.shape().elements());
-  const auto& logits = x.value().local();
-  const double loss =
-      kernels::binary_cross_entropy_sum(cpu, logits.data(), y.local().data(), logits.elements()) * factor;
-  auto result = Variable<T>::result(rules::scalar<T>(rules::summed(x.distribution()), loss), records(x));
+  auto value = rules::computed<T>(rules::summed(x.distribution()), [&](auto where, Tensor<T>& out) {
+    const auto& logits = x.value().local();
+    if (out.elements() == 0) return;
+    kernels::binary_cross_entropy_sum(where, logits.data(), y.local().data(), logits.elements(), factor, out.data());
+  });
+  auto result = Variable<T>::result(std::move(value), records(x));
   if (result.requires_gradient()) {
     GradientTape::active()->record(
         "binary cross-entropy", [x, result, factor, saved = Saved(x.value()), labels = Saved(y)] {
@@ -33,13 +30,11 @@ Variable<T> binary_cross_entropy_with_logits(const Variable<T>& x, const Distrib
           if (!g) return;
           const auto& inputs = saved.get().local();
           const auto& targets = labels.get().local();
-          DistributedTensor<T> gradient(rules::input_gradient(x.distribution(), result.distribution()));
-          gradient.modify([&](Tensor<T>& out) {
-            if (out.elements() == 0) return;
-            kernels::binary_cross_entropy_backward(cpu, inputs.data(), targets.data(),
-                                                   static_cast<T>(factor) * g->local()[0], out.elements(), out.data());
-          });
-          x.contribute(std::move(gradient));
+          x.contribute(rules::computed<T>(
+              rules::input_gradient(x.distribution(), result.distribution()), [&](auto where, Tensor<T>& out) {
+                kernels::binary_cross_entropy_backward(where, inputs.data(), targets.data(), static_cast<T>(factor),
+                                                       g->local().data(), out.elements(), out.data());
+              }));
         });
   }
   return result;

@@ -9,24 +9,22 @@
 namespace tartan {
 namespace {
 
+using rules::computed;
 using rules::input_gradient;
-
-constexpr kernels::Cpu cpu;
 
 /// Element-wise a·b as the tensor that `distribution` describes.
 template <class T>
 DistributedTensor<T> product(const DistributedTensor<T>& a, const DistributedTensor<T>& b, Distribution distribution) {
-  DistributedTensor<T> result(std::move(distribution));
-  result.modify(
-      [&](Tensor<T>& out) { kernels::multiply(cpu, a.local().data(), b.local().data(), out.elements(), out.data()); });
-  return result;
+  return computed<T>(std::move(distribution), [&](auto where, Tensor<T>& out) {
+    kernels::multiply(where, a.local().data(), b.local().data(), out.elements(), out.data());
+  });
 }
 
 template <class T>
 DistributedTensor<T> scaled(const DistributedTensor<T>& x, T factor) {
-  DistributedTensor<T> result(x.distribution());
-  result.modify([&](Tensor<T>& out) { kernels::scale(cpu, x.local().data(), factor, out.elements(), out.data()); });
-  return result;
+  return computed<T>(x.distribution(), [&](auto where, Tensor<T>& out) {
+    kernels::scale(where, x.local().data(), factor, out.elements(), out.data());
+  });
 }
 
 /// The placement of a product: Partial where one factor is Partial and the other Replicate, otherwise as both.
@@ -69,9 +67,8 @@ template <class T>
 Variable<T> operator+(const Variable<T>& a, const Variable<T>& b) {
   require(a.distribution() == b.distribution(), "a sum takes two tensors placed alike, not {} and {}; redistribute one",
           a.distribution().to_string(), b.distribution().to_string());
-  DistributedTensor<T> value(a.distribution());
-  value.modify([&](Tensor<T>& out) {
-    kernels::add(cpu, a.value().local().data(), b.value().local().data(), out.elements(), out.data());
+  auto value = computed<T>(a.distribution(), [&](auto where, Tensor<T>& out) {
+    kernels::add(where, a.value().local().data(), b.value().local().data(), out.elements(), out.data());
   });
   auto result = Variable<T>::result(std::move(value), records(a, b));
   if (result.requires_gradient()) {
@@ -119,18 +116,19 @@ template <class T>
 Variable<T> relu(const Variable<T>& x) {
   require(!x.distribution().any(Placement::Kind::partial),
           "relu is not linear and does not take terms of a sum, {}; redistribute them first", x.distribution());
-  DistributedTensor<T> value(x.distribution());
-  value.modify([&](Tensor<T>& out) { kernels::relu(cpu, x.value().local().data(), out.elements(), out.data()); });
+  const auto value = computed<T>(x.distribution(), [&](auto where, Tensor<T>& out) {
+    kernels::relu(where, x.value().local().data(), out.elements(), out.data());
+  });
   auto result = Variable<T>::result(value, records(x));
   if (result.requires_gradient()) {
     GradientTape::active()->record("relu", [x, result, y = Saved(value)] {
       const auto g = result.take_contributions();
       if (!g) return;
-      DistributedTensor<T> gradient(input_gradient(x.distribution(), result.distribution()));
-      gradient.modify([&](Tensor<T>& out) {
-        kernels::relu_backward(cpu, y.get().local().data(), g->local().data(), out.elements(), out.data());
-      });
-      x.contribute(std::move(gradient));
+      const auto& at = y.get().local();
+      x.contribute(
+          computed<T>(input_gradient(x.distribution(), result.distribution()), [&](auto where, Tensor<T>& out) {
+            kernels::relu_backward(where, at.data(), g->local().data(), out.elements(), out.data());
+          }));
     });
   }
   return result;
@@ -139,17 +137,17 @@ Variable<T> relu(const Variable<T>& x) {
 template <class T>
 Variable<T> sum(const Variable<T>& x) {
   const auto& local = x.value().local();
-  auto result = Variable<T>::result(
-      rules::scalar<T>(rules::summed(x.distribution()), kernels::sum(cpu, local.data(), local.elements())), records(x));
+  auto value = computed<T>(rules::summed(x.distribution()), [&](auto where, Tensor<T>& out) {
+    if (out.elements() > 0) kernels::sum(where, local.data(), local.elements(), out.data());
+  });
+  auto result = Variable<T>::result(std::move(value), records(x));
   if (result.requires_gradient()) {
     GradientTape::active()->record("a sum of elements", [x, result] {
       const auto g = result.take_contributions();
       if (!g) return;
-      DistributedTensor<T> gradient(input_gradient(x.distribution(), result.distribution()));
-      gradient.modify([&](Tensor<T>& out) {
-        if (out.elements() > 0) out.fill(g->local()[0]);
-      });
-      x.contribute(std::move(gradient));
+      x.contribute(computed<T>(
+          input_gradient(x.distribution(), result.distribution()),
+          [&](auto where, Tensor<T>& out) { kernels::repeat(where, g->local().data(), out.elements(), out.data()); }));
     });
   }
   return result;

@@ -1,8 +1,12 @@
 #pragma once
 
+#include <utility>
+
 #include <tartan/autograd/variable.hpp>
 
-/// Where operations compute the gradients of their inputs.
+#include "kernels/on.hpp"
+
+/// How operations compute their results and, in the backward pass, the gradients of their inputs.
 namespace tartan::rules {
 
 /// Where an operation's backward computes the gradient of an input without moving anything, per axis, from the
@@ -30,10 +34,11 @@ inline Distribution summed(const Distribution& x) {
   return {x.topology(), Shape{}, std::move(placements)};
 }
 
-template <class T>
-DistributedTensor<T> scalar(const Distribution& distribution, double value) {
-  DistributedTensor<T> result(distribution);
-  result.modify([&](Tensor<T>& out) { out.fill(static_cast<T>(value)); });
+/// The tensor whose part `compute(where, out)` writes, where `out` (Tensor<T>&) lies.
+template <class T, class Compute>
+DistributedTensor<T> computed(Distribution distribution, Compute compute) {
+  DistributedTensor<T> result(std::move(distribution));
+  result.modify([&](Tensor<T>& out) { kernels::on(out.device(), [&](auto where) { compute(where, out); }); });
   return result;
 }
 

@@ -5,8 +5,10 @@
 #include <tartan/autograd/tape.hpp>
 #include <tartan/distributed/redistribution.hpp>
 
+#include "autograd/rules.hpp"
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "kernels/elementwise.hpp"
 
 namespace tartan {
 namespace {
@@ -51,11 +53,9 @@ Gradient<T> sum(const Gradient<T>& a, const Gradient<T>& b) {
   if (sparse_x != nullptr && sparse_y != nullptr) return add(*sparse_x, *sparse_y);
   const auto dense_x = dense(x);
   const auto dense_y = dense(y);
-  DistributedTensor<T> result(target);
-  result.modify([&](Tensor<T>& out) {
-    for (Index i = 0; i < out.elements(); ++i) out[i] = dense_x.local()[i] + dense_y.local()[i];
+  return rules::computed<T>(target, [&](auto where, Tensor<T>& out) {
+    kernels::add(where, dense_x.local().data(), dense_y.local().data(), out.elements(), out.data());
   });
-  return result;
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
 #include <tartan/distributed/combine.hpp>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/element_types.hpp"
+#include "distributed/staging.hpp"
 
 namespace tartan {
 
@@ -26,8 +28,20 @@ void combine_along(const CartesianTopology& topology, const std::vector<int>& ax
   for (const int axis : axes) topology.axis(axis).all_reduce(std::span<const T>(values), values, reduction);
 }
 
-#define INSTANTIATE(T) \
-  template void combine_along(const CartesianTopology&, const std::vector<int>&, std::span<T>, Reduction);
+template <class T>
+void combine_along(const CartesianTopology& topology, const std::vector<int>& axes, Tensor<T>& values,
+                   Reduction reduction) {
+  if (!topology.active()) return;
+  for (const int axis : axes) {
+    if (topology.grid().extent(axis) == 1) continue;
+    in_pieces(values.device(), std::as_const(values).data(), true, values.data(), true, values.elements(),
+              [&](std::span<const T> in, std::span<T> out) { topology.axis(axis).all_reduce(in, out, reduction); });
+  }
+}
+
+#define INSTANTIATE(T)                                                                                     \
+  template void combine_along(const CartesianTopology&, const std::vector<int>&, std::span<T>, Reduction); \
+  template void combine_along(const CartesianTopology&, const std::vector<int>&, Tensor<T>&, Reduction);
 TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 

@@ -1,20 +1,17 @@
 #include <tartan/distributed/leaves.hpp>
 
 #include <algorithm>
-#include <numeric>
 
 #include <tartan/base/decomposition.hpp>
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "distributed/staging.hpp"
+#include "kernels/boxes.hpp"
 #include "kernels/dots.hpp"
+#include "kernels/on.hpp"
 
 namespace tartan {
-namespace {
-
-Index leaves_of(Index columns) { return (columns + leaf_columns - 1) / leaf_columns; }
-
-}  // namespace
 
 std::vector<Index> leaf_blocks(Index columns, Index parts) {
   const auto split = Decomposition::balanced(leaves_of(columns), parts);
@@ -39,39 +36,55 @@ void require_leaves(const Distribution& distribution, int dim) {
   }
 }
 
+namespace {
+
+/// The leaves of all ranks along the axis that splits `dim`, (n, all leaves), from those of this rank.
 template <class T>
-std::vector<T> sum_leaves(const Distribution& distribution, int dim, std::span<const T> leaves, Index n) {
-  require_leaves(distribution, dim);
+Tensor<T> gather_leaves(const Distribution& distribution, int dim, int axis, const Tensor<T>& leaves, Index n) {
+  std::vector<Index> widths;
+  std::vector<Index> counts;
   const auto& topology = distribution.topology();
-  if (!topology.active()) return {};
-  const Index total = leaves_of(distribution.shape()[dim]);
-  std::vector<T> beside;  // (n, total)
-  const auto axes = distribution.axes_of(dim);
-  if (!axes.empty()) {
-    std::vector<Index> widths;
-    std::vector<Index> counts;
-    for (int coordinate = 0; coordinate < distribution.grid().extent(axes[0]); ++coordinate) {
-      const int position = distribution.grid().moved(topology.rank(), axes[0], coordinate);
-      widths.push_back(leaves_of(distribution.block(position)[dim].extent()));
-      counts.push_back(n * widths.back());
-    }
-    std::vector<T> pieces(static_cast<std::size_t>(n * total));
-    topology.axis(axes[0]).all_gather(leaves, std::span<T>(pieces), counts);
-    beside.resize(pieces.size());
-    const T* piece = pieces.data();
-    Index first = 0;
-    for (const Index width : widths) {
-      for (Index i = 0; i < n; ++i, piece += width) std::copy_n(piece, width, beside.data() + i * total + first);
-      first += width;
-    }
-    leaves = beside;
+  for (int coordinate = 0; coordinate < distribution.grid().extent(axis); ++coordinate) {
+    const int position = distribution.grid().moved(topology.rank(), axis, coordinate);
+    widths.push_back(leaves_of(distribution.block(position)[dim].extent()));
+    counts.push_back(n * widths.back());
   }
-  std::vector<T> sums(static_cast<std::size_t>(n));
-  kernels::fold_leaves(kernels::Cpu{}, leaves.data(), n, total, sums.data());
-  return sums;
+  const Index total = leaves_of(distribution.shape()[dim]);
+  Tensor<T> pieces(Shape{n, total}, leaves.device());
+  const Outbound<T> mine(leaves.device(), {leaves.data(), static_cast<std::size_t>(leaves.elements())});
+  const Inbound<T> all(leaves.device(), {pieces.data(), static_cast<std::size_t>(pieces.elements())});
+  topology.axis(axis).all_gather(mine.span(), all.span(), counts);
+  all.put();
+  Tensor<T> beside(Shape{n, total}, leaves.device());
+  kernels::on(leaves.device(),
+              [&](auto where) { kernels::join_columns(where, pieces.data(), n, widths, beside.data()); });
+  return beside;
 }
 
-#define INSTANTIATE(T) template std::vector<T> sum_leaves(const Distribution&, int, std::span<const T>, Index);
+}  // namespace
+
+template <class T>
+std::vector<T> sum_leaves(const Distribution& distribution, int dim, std::span<const T> leaves, Index n) {
+  Tensor<T> sums(Shape{distribution.topology().active() ? n : 0});
+  sum_leaves(distribution, dim, Tensor<T>::from(Shape{std::ssize(leaves)}, leaves), sums);
+  return {sums.span().begin(), sums.span().end()};
+}
+
+template <class T>
+void sum_leaves(const Distribution& distribution, int dim, const Tensor<T>& leaves, Tensor<T>& out) {
+  require_leaves(distribution, dim);
+  if (!distribution.topology().active()) return;
+  const Index n = out.elements();
+  const auto axes = distribution.axes_of(dim);
+  const auto all = axes.empty() ? leaves : gather_leaves(distribution, dim, axes[0], leaves, n);
+  kernels::on(leaves.device(), [&](auto where) {
+    kernels::fold_leaves(where, all.data(), n, leaves_of(distribution.shape()[dim]), out.data());
+  });
+}
+
+#define INSTANTIATE(T)                                                                     \
+  template std::vector<T> sum_leaves(const Distribution&, int, std::span<const T>, Index); \
+  template void sum_leaves(const Distribution&, int, const Tensor<T>&, Tensor<T>&);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 

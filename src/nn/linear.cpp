@@ -5,14 +5,14 @@
 
 #include <tartan/autograd/tape.hpp>
 
+#include "autograd/rules.hpp"
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
 #include "kernels/matmul.hpp"
+#include "tensor/rows_of.hpp"
 
 namespace tartan::functional {
 namespace {
-
-constexpr kernels::Cpu cpu;
 
 /// One axis of the table in the header.
 struct Cell {
@@ -47,7 +47,7 @@ Distribution cut(const Distribution& d, int dim) {
   return {d.topology(), Shape{d.shape()[dim]}, std::move(placements), std::move(options)};
 }
 
-Placed placed(const Distribution& x, const Distribution& weight, const Distribution* bias) {
+Placed place(const Distribution& x, const Distribution& weight, const Distribution* bias) {
   const int last = x.shape().dimensions() - 1;
   require(weight.shape().dimensions() == 2 && last >= 0 && x.shape()[last] == weight.shape()[1],
           "linear takes x (..., in) with a weight (out, in), not the shapes {} and {}", x.shape(), weight.shape());
@@ -97,14 +97,6 @@ Placed placed(const Distribution& x, const Distribution& weight, const Distribut
           expected.with(std::move(to_bias))};
 }
 
-/// A part of a tensor as the rows of its last dimension.
-template <class T, class U>
-kernels::Matrix<T> rows_of(U& local) {
-  const int last = local.shape().dimensions() - 1;
-  const Index columns = local.shape()[last];
-  return {local.data(), local.shape().elements(0, last), columns, columns};
-}
-
 /// True where this rank has the first term.
 bool has_first_term(const Distribution& d) {
   const int position = d.topology().rank();
@@ -118,40 +110,34 @@ bool has_first_term(const Distribution& d) {
 
 template <class T>
 Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias) {
-  const auto where = placed(x.distribution(), weight.distribution(), bias.is_null() ? nullptr : &bias.distribution());
-  DistributedTensor<T> value(where.result);
-  value.modify([&](Tensor<T>& out) {
-    kernels::matmul_transposed_right(cpu, rows_of<const T>(x.value().local()), rows_of<const T>(weight.value().local()),
-                                     rows_of<T>(out));
-    if (!bias.is_null() && has_first_term(where.result)) {
-      kernels::add_to_rows(cpu, bias.value().local().data(), rows_of<T>(out));
+  const auto placed = place(x.distribution(), weight.distribution(), bias.is_null() ? nullptr : &bias.distribution());
+  auto value = rules::computed<T>(placed.result, [&](auto where, Tensor<T>& out) {
+    kernels::matmul_transposed_right(where, rows_of(x.value().local()), rows_of(weight.value().local()), rows_of(out));
+    if (!bias.is_null() && has_first_term(placed.result)) {
+      kernels::add_to_rows(where, bias.value().local().data(), rows_of(out));
     }
   });
   auto result = Variable<T>::result(std::move(value), records(x, weight, bias));
   if (result.requires_gradient()) {
     GradientTape::active()->record(
-        "linear", [x, weight, bias, result, where, input = Saved(x.value()), matrix = Saved(weight.value())] {
+        "linear", [x, weight, bias, result, placed, input = Saved(x.value()), matrix = Saved(weight.value())] {
           const auto g = result.take_contributions();
           if (!g) return;
-          const auto upstream = rows_of<const T>(g->local());
+          const auto upstream = rows_of(g->local());
           if (x.requires_gradient()) {
-            DistributedTensor<T> gradient(where.to_x);
-            gradient.modify([&](Tensor<T>& out) {
-              kernels::matmul(cpu, upstream, rows_of<const T>(matrix.get().local()), rows_of<T>(out));
-            });
-            x.contribute(std::move(gradient));
+            x.contribute(rules::computed<T>(placed.to_x, [&](auto where, Tensor<T>& out) {
+              kernels::matmul(where, upstream, rows_of(matrix.get().local()), rows_of(out));
+            }));
           }
           if (weight.requires_gradient()) {
-            DistributedTensor<T> gradient(where.to_weight);
-            gradient.modify([&](Tensor<T>& out) {
-              kernels::matmul_transposed_left(cpu, upstream, rows_of<const T>(input.get().local()), rows_of<T>(out));
-            });
-            weight.contribute(std::move(gradient));
+            weight.contribute(rules::computed<T>(placed.to_weight, [&](auto where, Tensor<T>& out) {
+              kernels::matmul_transposed_left(where, upstream, rows_of(input.get().local()), rows_of(out));
+            }));
           }
           if (bias.requires_gradient()) {
-            DistributedTensor<T> gradient(where.to_bias);
-            gradient.modify([&](Tensor<T>& out) { kernels::column_sums(cpu, upstream, out.data()); });
-            bias.contribute(std::move(gradient));
+            bias.contribute(rules::computed<T>(placed.to_bias, [&](auto where, Tensor<T>& out) {
+              kernels::column_sums(where, upstream, out.data());
+            }));
           }
         });
   }

@@ -66,7 +66,7 @@ std::vector<T> summed_dots(const Distribution& weight, kernels::Matrix<const T> 
   Tensor<T> beside(Shape{count, columns});
   kernels::gather_rows(cpu, table, first_row, ids, matrix<T>(rows, count, columns));
   kernels::gather_rows(cpu, upstream, Index{0}, bag.data(), matrix<T>(beside, count, columns));
-  std::vector<T> leaves(bag.size() * static_cast<std::size_t>((columns + leaf_columns - 1) / leaf_columns));
+  std::vector<T> leaves(bag.size() * static_cast<std::size_t>(leaves_of(columns)));
   kernels::leaf_dots(cpu, matrix<const T>(rows, count, columns), matrix<const T>(beside, count, columns),
                      leaves.data());
   return sum_leaves(weight, 1, std::span<const T>(leaves), count);

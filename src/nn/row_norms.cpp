@@ -51,7 +51,7 @@ void renormalize(const std::vector<DistributedTensor<I>>& batches, std::vector<V
     plans.push_back(kernels::plan_rows(cpu, batch.data(), batch.elements(), block.first_row, block.rows, Index{-1}));
     const auto& rows = plans.back().rows;
     const auto table = matrix<const T>(weight.local(), block.rows, block.columns);
-    const Index leaves = options.leaves() ? (block.columns + leaf_columns - 1) / leaf_columns : 1;
+    const Index leaves = options.leaves() ? leaves_of(block.columns) : 1;
     std::vector<double> sums(rows.size() * static_cast<std::size_t>(leaves));
     if (options.leaves()) {
       kernels::leaf_power_sums(cpu, table, rows.data(), std::ssize(rows), p, sums.data());

@@ -1,7 +1,6 @@
 #include <tartan/optim/optimizer.hpp>
 
 #include <cmath>
-#include <span>
 #include <unordered_set>
 
 #include <tartan/distributed/combine.hpp>
@@ -9,13 +8,12 @@
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "kernels/on.hpp"
 #include "kernels/updates.hpp"
 #include "optim/rows.hpp"
 
 namespace tartan {
 namespace {
-
-constexpr kernels::Cpu cpu;
 
 void require_not_negative(const char* name, double value) {
   require(value >= 0, "{} is {}, but must be at least 0", name, value);
@@ -28,6 +26,18 @@ void require_fraction(const char* name, double value) {
 void check(const AdagradOptions& options) {
   require_not_negative("epsilon", options.epsilon);
   require_not_negative("initial_accumulator", options.initial_accumulator);
+}
+
+/// One number for each row of a table, where the row is.
+Distribution placed_as_rows(const Distribution& table) {
+  auto placements = table.placements();
+  auto options = table.options();
+  for (int axis = 0; axis < table.grid().axes(); ++axis) {
+    if (!table.placement(axis).is_shard(1)) continue;
+    placements[static_cast<std::size_t>(axis)] = Replicate{};
+    options.block_extents.erase(axis);
+  }
+  return {table.topology(), Shape{table.shape()[0]}, std::move(placements), std::move(options)};
 }
 
 }  // namespace
@@ -104,8 +114,10 @@ void Sgd<T>::update(std::size_t i) {
   const GradientRows<T> rows(parameter);
   const auto rate = static_cast<T>(this->learning_rate());
   if (options_.momentum == 0 && options_.weight_decay == 0) {
-    return parameter.modify(
-        [&](Tensor<T>& weight) { kernels::sgd_update(cpu, rows.rows(), rows.gradient(), rate, rows.of(weight)); });
+    return parameter.modify([&](Tensor<T>& weight) {
+      kernels::on(weight.device(),
+                  [&](auto where) { kernels::sgd_update(where, rows.rows(), rows.gradient(), rate, rows.of(weight)); });
+    });
   }
   const kernels::MomentumRule<T> rule{.rate = rate,
                                       .momentum = static_cast<T>(options_.momentum),
@@ -114,7 +126,9 @@ void Sgd<T>::update(std::size_t i) {
                                       .nesterov = options_.nesterov};
   parameter.modify([&](Tensor<T>& weight) {
     const auto update = [&](T* buffer) {
-      kernels::momentum_update(cpu, rows.gradient().data, weight.elements(), rule, buffer, weight.data());
+      kernels::on(weight.device(), [&](auto where) {
+        kernels::momentum_update(where, rows.gradient().data, weight.elements(), rule, buffer, weight.data());
+      });
     };
     if (momentum_.empty()) return update(nullptr);
     momentum_[i].modify([&](Tensor<T>& buffer) { update(buffer.data()); });
@@ -135,8 +149,10 @@ void Adagrad<T>::update(std::size_t i) {
   const GradientRows<T> rows(parameter);
   parameter.modify([&](Tensor<T>& weight) {
     sums_[i].modify([&](Tensor<T>& sum) {
-      kernels::adagrad_update(cpu, rows.rows(), rows.gradient(), static_cast<T>(this->learning_rate()),
-                              static_cast<T>(options_.epsilon), rows.of(sum), rows.of(weight));
+      kernels::on(weight.device(), [&](auto where) {
+        kernels::adagrad_update(where, rows.rows(), rows.gradient(), static_cast<T>(this->learning_rate()),
+                                static_cast<T>(options_.epsilon), rows.of(sum), rows.of(weight));
+      });
     });
   });
 }
@@ -149,8 +165,8 @@ RowwiseAdagrad<T>::RowwiseAdagrad(std::vector<Variable<T>> parameters, AdagradOp
     require(parameter.shape().dimensions() == 2, "row-wise Adagrad takes tables of two dimensions, and '{}' is {}",
             parameter.name(), parameter.shape());
     if (options_.reproducible) require_leaves(parameter.distribution(), 1);
-    sums_.emplace_back(static_cast<std::size_t>(parameter.value().box()[0].extent()),
-                       static_cast<T>(options_.initial_accumulator));
+    sums_.push_back(DistributedTensor<T>::constant(placed_as_rows(parameter.distribution()),
+                                                   static_cast<T>(options_.initial_accumulator)));
   }
 }
 
@@ -158,27 +174,29 @@ template <class T>
 void RowwiseAdagrad<T>::update(std::size_t i) {
   auto parameter = this->parameters()[i];
   const GradientRows<T> rows(parameter, GradientRows<T>::Dense::by_rows);
-  const Index count = rows.gradient().rows;
-  std::vector<double> squares(static_cast<std::size_t>(count));
-  if (options_.reproducible) {
-    const Index leaves = (rows.gradient().columns + leaf_columns - 1) / leaf_columns;
-    std::vector<double> sums(static_cast<std::size_t>(count * leaves));
-    kernels::leaf_squares(cpu, rows.gradient(), sums.data());
-    squares = sum_leaves(parameter.distribution(), 1, std::span<const double>(sums), count);
-  } else {
-    kernels::row_squares(cpu, rows.gradient(), squares.data());
-    combine_along(parameter.topology(), parameter.distribution().axes_of(1), std::span(squares));
-  }
-
-  const auto columns = static_cast<double>(parameter.shape()[1]);
-  std::vector<T> rates(squares.size());
-  for (std::size_t u = 0; u < rates.size(); ++u) {
-    T& sum = sums_[i][static_cast<std::size_t>(rows.row(static_cast<Index>(u)))];
-    sum += static_cast<T>(squares[u] / columns);
-    rates[u] = static_cast<T>(this->learning_rate()) / (std::sqrt(sum) + static_cast<T>(options_.epsilon));
-  }
+  const auto& gradient = rows.gradient();
+  const auto& placed = parameter.distribution();
   parameter.modify([&](Tensor<T>& weight) {
-    kernels::rowwise_update(cpu, rows.rows(), rows.gradient(), rates.data(), rows.of(weight));
+    const Device device = weight.device();
+    Tensor<double> squares(Shape{gradient.rows}, device);
+    Tensor<T> rates(Shape{gradient.rows}, device);
+    if (options_.reproducible) {
+      Tensor<double> leaves(Shape{gradient.rows, leaves_of(gradient.columns)}, device);
+      kernels::on(device, [&](auto where) { kernels::leaf_squares(where, gradient, leaves.data()); });
+      sum_leaves(placed, 1, leaves, squares);
+    } else {
+      kernels::on(device, [&](auto where) { kernels::row_squares(where, gradient, squares.data()); });
+      combine_along(parameter.topology(), placed.axes_of(1), squares);
+    }
+    const kernels::RowwiseRule<T> rule{.rate = static_cast<T>(this->learning_rate()),
+                                       .epsilon = static_cast<T>(options_.epsilon),
+                                       .columns = static_cast<double>(parameter.shape()[1])};
+    sums_[i].modify([&](Tensor<T>& sums) {
+      kernels::on(device, [&](auto where) {
+        kernels::rowwise_rates(where, rows.rows(), squares.data(), gradient.rows, rule, sums.data(), rates.data());
+        kernels::rowwise_update(where, rows.rows(), gradient, rates.data(), rows.of(weight));
+      });
+    });
   });
 }
 
@@ -211,7 +229,10 @@ void Adam<T>::update(std::size_t i) {
   parameter.modify([&](Tensor<T>& weight) {
     first_[i].modify([&](Tensor<T>& first) {
       second_[i].modify([&](Tensor<T>& second) {
-        kernels::adam_update(cpu, rows.rows(), rows.gradient(), rule, rows.of(first), rows.of(second), rows.of(weight));
+        kernels::on(weight.device(), [&](auto where) {
+          kernels::adam_update(where, rows.rows(), rows.gradient(), rule, rows.of(first), rows.of(second),
+                               rows.of(weight));
+        });
       });
     });
   });

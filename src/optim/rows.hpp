@@ -1,7 +1,6 @@
 #pragma once
 
-#include <utility>
-#include <vector>
+#include <algorithm>
 
 #include <tartan/autograd/variable.hpp>
 
@@ -19,8 +18,9 @@ class GradientRows {
   explicit GradientRows(const Variable<T>& parameter, Dense dense = Dense::one_row) {
     if (const auto* sparse = std::get_if<RowSparse<T>>(&parameter.gradient())) {
       const Index first = parameter.value().box()[0].begin;
-      rows_ = sparse->rows;
-      for (Index& row : rows_) row -= first;
+      Tensor<Index> rows(Shape{std::ssize(sparse->rows)});
+      std::ranges::transform(sparse->rows, rows.data(), [=](Index row) { return row - first; });
+      rows_ = rows.to(sparse->values.device());
       is_sparse_ = true;
       const Index columns = sparse->values.shape()[1];
       gradient_ = {sparse->values.data(), sparse->values.shape()[0], columns, columns};
@@ -34,9 +34,8 @@ class GradientRows {
 
   bool is_sparse() const { return is_sparse_; }
   const kernels::Matrix<const T>& gradient() const { return gradient_; }
-  /// The rows of the block that the gradient's rows belong to; null where they are all of them.
+  /// The rows of the block that the gradient's rows belong to, where the gradient lies; null where they are all.
   const Index* rows() const { return is_sparse_ ? rows_.data() : nullptr; }
-  Index row(Index u) const { return is_sparse_ ? rows_[static_cast<std::size_t>(u)] : u; }
   /// A tensor laid out like the parameter, cut into such rows.
   kernels::Matrix<T> of(Tensor<T>& tensor) const {
     const Index columns = gradient_.columns;
@@ -44,7 +43,7 @@ class GradientRows {
   }
 
  private:
-  std::vector<Index> rows_;
+  Tensor<Index> rows_;
   kernels::Matrix<const T> gradient_{};
   bool is_sparse_ = false;
 };

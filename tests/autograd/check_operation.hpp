@@ -33,23 +33,24 @@ inline Flat flat(const Shape& shape, Numbers numbers, double scale = 1) {
   return values;
 }
 
+/// x with change(i, value) for this rank's element i; on x's device.
+template <class Change>
+DistributedTensor<double> changed(const DistributedTensor<double>& x, Change change) {
+  auto part = x.local_on_host().clone();
+  for (Index i = 0; i < part.elements(); ++i) part[i] = change(i, part[i]);
+  return DistributedTensor<double>::from_local(x.distribution(), part, LocalCheck::none);
+}
+
 /// A tensor of which every rank has its part of `numbers` · scale, and its own term where it is Partial.
 inline DistributedTensor<double> tensor(const Distribution& d, Numbers numbers, double scale = 1) {
-  auto result = laid_out<double>(d, numbers);
-  result.modify([&](Tensor<double>& out) {
-    for (double& value : out.span()) value *= scale;
-  });
-  return result;
+  return changed(laid_out<double>(d, numbers), [=](Index, double value) { return value * scale; });
 }
 
 /// x + step · v
 inline DistributedTensor<double> moved(const DistributedTensor<double>& x, const DistributedTensor<double>& v,
                                        double step) {
-  auto result = x.clone();
-  result.modify([&](Tensor<double>& out) {
-    for (Index i = 0; i < out.elements(); ++i) out[i] += step * v.local()[i];
-  });
-  return result;
+  const auto along = v.local_on_host();
+  return changed(x, [&](Index i, double value) { return value + step * along[i]; });
 }
 
 /// What an operation should give, independent of placements.

@@ -64,14 +64,16 @@ inline double share_of_product(const DistributedTensor<double>& a, const Distrib
     if (b.distribution().placements()[axis].is_partial()) placements[axis] = Partial{};
   }
   if (!holds_first_copy(a.distribution().with(placements))) return 0;
+  const auto x = a.local_on_host();
+  const auto y = b.local_on_host();
   double sum = 0;
-  for (Index i = 0; i < a.local().elements(); ++i) sum += a.local()[i] * b.local()[i];
+  for (Index i = 0; i < x.elements(); ++i) sum += x[i] * y[i];
   return sum;
 }
 
 /// This rank's share of a 0-d tensor.
 inline double share(const DistributedTensor<double>& x) {
-  return holds_first_copy(x.distribution()) ? x.local()[0] : 0;
+  return holds_first_copy(x.distribution()) ? x.local_on_host()[0] : 0;
 }
 
 inline double largest_difference(const Flat& a, const Flat& b) {
@@ -92,7 +94,8 @@ void check_logical(const DistributedTensor<T>& tensor, const Flat& expected, dou
   const auto& d = tensor.distribution();
   const int position = my_position(d);
   const auto flats = held_elements(d, position);
-  const Flat local(tensor.local().span().begin(), tensor.local().span().end());
+  const auto part = tensor.local_on_host();
+  const Flat local(part.span().begin(), part.span().end());
   CHECK(tensor.local().shape() == expected_local_shape(d, position));
   if (!d.any(Placement::Kind::partial)) {
     Flat mine;

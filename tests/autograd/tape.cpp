@@ -156,9 +156,7 @@ TEST_CASE("a tensor that was modified between forward and backward is refused, a
   {
     GradientTape tape;
     const auto loss = sum(w * u) + sum(w * w);
-    w.modify([](Tensor<double>& out) {
-      for (double& value : out.span()) value *= 1;
-    });
+    w.modify([](Tensor<double>&) {});
     const auto text = texts.of([&] { tape.backward(loss); });
     CHECK(contains(text, "in the backward pass of a product"));
     CHECK(contains(text, w.distribution().to_string()));
@@ -346,8 +344,9 @@ TEST_CASE("a backward rule may replay a tape of its own") {
   });
   const auto more = loss + sum(q);
   tape.backward(more);
-  for (const double g : p.dense_gradient().local().span()) CHECK(g == 2);
-  for (const double g : q.dense_gradient().local().span()) CHECK(g == 2);
+  for (const auto& gradient : {p.dense_gradient().local_on_host(), q.dense_gradient().local_on_host()}) {
+    for (const double g : gradient.span()) CHECK(g == 2);
+  }
 }
 
 }  // namespace

@@ -88,7 +88,8 @@ void check_arrived(const DistributedTensor<T>& tensor, const Distribution& d, Nu
                    Sums& sums) {
   const int position = my_position(d);
   const auto flats = held_elements(d, position);
-  const auto local = tensor.local().span();
+  const auto part = tensor.local_on_host();
+  const auto local = part.span();
   CHECK(tensor.distribution() == d);
   CHECK(tensor.local().shape() == expected_local_shape(d, position));
   const bool fits = local.size() == flats.size();

@@ -98,7 +98,8 @@ V held(const Distribution& d, const V& whole) {
 template <class T>
 bool same_bits(const DistributedTensor<T>& tensor, const std::vector<T>& whole) {
   const auto expected = held(tensor.distribution(), whole);
-  const auto local = tensor.local().span();
+  const auto part = tensor.local_on_host();
+  const auto local = part.span();
   return local.size() == expected.size() &&
          (local.empty() || std::memcmp(local.data(), expected.data(), local.size_bytes()) == 0);
 }
@@ -109,7 +110,8 @@ template <class T>
 bool matches(const DistributedTensor<T>& gradient, const TableGradient<T>& expected, bool exact) {
   const auto values = held(gradient.distribution(), expected.values);
   const auto magnitudes = held(gradient.distribution(), expected.magnitudes);
-  const auto local = gradient.local().span();
+  const auto part = gradient.local_on_host();
+  const auto local = part.span();
   if (local.size() != values.size()) return false;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const double bound = exact ? 0 : 4 * std::numeric_limits<T>::epsilon() * magnitudes[i];

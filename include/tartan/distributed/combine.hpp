@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <tartan/partition/cartesian_topology.hpp>
+#include <tartan/tensor/tensor.hpp>
 
 namespace tartan {
 
@@ -16,6 +17,10 @@ std::vector<Index> gather_numbers(const CartesianTopology& topology, std::span<c
 /// term. Nothing on inactive ranks.
 template <class T>
 void combine_along(const CartesianTopology& topology, const std::vector<int>& axes, std::span<T> values,
+                   Reduction reduction = Reduction::sum);
+/// The same for the elements of a tensor on any device.
+template <class T>
+void combine_along(const CartesianTopology& topology, const std::vector<int>& axes, Tensor<T>& values,
                    Reduction reduction = Reduction::sum);
 
 }  // namespace tartan

@@ -5,6 +5,7 @@
 
 #include <tartan/partition/cartesian_topology.hpp>
 #include <tartan/partition/distribution.hpp>
+#include <tartan/tensor/tensor.hpp>
 
 namespace tartan {
 
@@ -12,6 +13,9 @@ namespace tartan {
 /// 32k + 31 are leaf k; a leaf is summed by halving (16, 8, 4, 2, 1; absent columns count as -0.0), and the sums of the
 /// leaves are left-folded in groups of 32, repeatedly, until one remains. No block of columns may cut a leaf.
 inline constexpr Index leaf_columns = 32;
+
+/// How many leaves a block of so many columns has.
+constexpr Index leaves_of(Index columns) { return (columns + leaf_columns - 1) / leaf_columns; }
 
 /// The extents of the blocks of `columns` columns on `parts` ranks when leaves are split in a balanced way: for
 /// DistributionOptions::block_extents. Surplus ranks have none.
@@ -26,5 +30,8 @@ void require_leaves(const Distribution& distribution, int dim);
 /// the axis have the same n. Nothing on inactive ranks.
 template <class T>
 std::vector<T> sum_leaves(const Distribution& distribution, int dim, std::span<const T> leaves, Index n);
+/// The same for `leaves` (n, leaves of the block) on any device; `out`, of n elements, lies on the same one.
+template <class T>
+void sum_leaves(const Distribution& distribution, int dim, const Tensor<T>& leaves, Tensor<T>& out);
 
 }  // namespace tartan

@@ -64,6 +64,9 @@ class Sgd : public Optimizer<T> {
   /// Throws Error on options outside of their ranges.
   explicit Sgd(std::vector<Variable<T>> parameters, SgdOptions options = {});
 
+  /// One per parameter, laid out like it; none where momentum is 0.
+  const std::vector<DistributedTensor<T>>& momentum() const noexcept { return momentum_; }
+
  private:
   void check(std::size_t i) const override;
   void update(std::size_t i) override;
@@ -110,11 +113,14 @@ class RowwiseAdagrad : public Optimizer<T> {
   /// where blocks of columns cut leaves.
   explicit RowwiseAdagrad(std::vector<Variable<T>> parameters, AdagradOptions options = {});
 
+  /// One (V) per parameter: placed as its rows are, Replicate along axes that split the columns.
+  const std::vector<DistributedTensor<T>>& sums() const noexcept { return sums_; }
+
  private:
   void update(std::size_t i) override;
 
   AdagradOptions options_;
-  std::vector<std::vector<T>> sums_;  ///< per parameter, of the rows of this rank's block
+  std::vector<DistributedTensor<T>> sums_;
 };
 
 struct AdamOptions {
@@ -134,6 +140,13 @@ class Adam : public Optimizer<T> {
  public:
   /// Throws Error on options outside of their ranges.
   explicit Adam(std::vector<Variable<T>> parameters, AdamOptions options = {});
+
+  /// m, one per parameter, laid out like it.
+  const std::vector<DistributedTensor<T>>& first_moments() const noexcept { return first_; }
+  /// v, likewise.
+  const std::vector<DistributedTensor<T>>& second_moments() const noexcept { return second_; }
+  /// n, the steps that each parameter has had.
+  const std::vector<Index>& steps() const noexcept { return steps_; }
 
  private:
   void update(std::size_t i) override;
