@@ -108,6 +108,18 @@ __global__ void copy_fours(const float* x, float* out) {
 
 __global__ void write_at(int* out, Index i) { out[i] = 1; }
 
+__global__ void shuffle_beside_a_barrier(int* out) {
+  int x = static_cast<int>(threadIdx.x);
+  if (x < 16) {
+    x = __shfl_xor_sync(0xffffffffU, x, 1);
+  } else {
+    __syncthreads();
+  }
+  out[threadIdx.x] = x;
+}
+
+__global__ void shuffle_without_itself(int* out) { out[threadIdx.x] = __shfl_sync(0xffffU, 1, 0); }
+
 __global__ void reach_barrier_by_some(int* out) {
   if (threadIdx.x < 20) {
     __syncthreads();
@@ -187,17 +199,26 @@ TEST_CASE("shared memory: a warp meets, unwritten values and values beyond the e
                  "uses more than its 124 bytes of dynamic shared memory"));
 }
 
-TEST_CASE("a shuffle that half of its lanes do not reach ends with a report") {
+TEST_CASE("threads that wait at different places end with a report, and those that have ended are not waited for") {
   const Gpu gpu;
   const DeviceArray<int> out(32, gpu.stream);
-  const auto exited = last_words([&] {
+  const auto words = last_words([&] {
     launch(reach_barrier_by_some, 1, 32, 0, gpu.stream, out.data());
     (void)gpu.read(out);
   });
-  CHECK(contains(exited, "its threads wait for each other for ever"));
-  CHECK(contains(exited, "warp 0 lane  3 waits in __syncthreads"));
-  CHECK(contains(exited, "warp 0 lane 25 waits in __syncwarp, mask 0xffffffff"));
-  // Lanes that have ended are not waited for, as on the device.
+  CHECK(contains(words, "its threads wait for each other for ever"));
+  CHECK(contains(words, "warp 0 lane  3 waits in __syncthreads"));
+  CHECK(contains(words, "warp 0 lane 25 waits in __syncwarp, mask 0xffffffff"));
+  CHECK(contains(last_words([&] {
+                   launch(shuffle_beside_a_barrier, 1, 32, 0, gpu.stream, out.data());
+                   (void)gpu.read(out);
+                 }),
+                 "warp 0 lane  3 waits in a shuffle, mask 0xffffffff"));
+  CHECK(contains(last_words([&] {
+                   launch(shuffle_without_itself, 1, 32, 0, gpu.stream, out.data());
+                   (void)gpu.read(out);
+                 }),
+                 "is not in the mask that it gives"));
   launch(shuffle_by_halves, 1, 32, 0, gpu.stream, out.data());
   CHECK(gpu.read(out)[31] == 31);
 }

@@ -51,7 +51,8 @@ bool pinned_starts(const void* address);
 /// Gives up unless [address, address + bytes) lies in one usable block, of `device` unless that is -1. `who` is for the
 /// message.
 void check(const void* address, std::size_t bytes, int device, const char* who);
-/// Whether `device` may access it, by the same rule or as pinned memory.
+/// What keeps `device` (-1: any) from accessing these bytes, page-locked ones of the host included; empty if nothing
+/// does.
 std::string fault(const void* address, std::size_t bytes, int device);
 
 }  // namespace memory
