@@ -53,7 +53,8 @@ function(tartan_add_cuda)
   if(TARTAN_CUDA STREQUAL "ON")
     # As on the processor: no contraction, division and square roots as IEEE 754 has them.
     # -std here and not as a property: CMake 3.25 does not know that nvcc has C++20.
-    set(flags -std=c++20 --fmad=false -prec-div=true -prec-sqrt=true --expt-relaxed-constexpr --extended-lambda
+    # Unused variables are found by g++; nvcc takes some for unused that are not.
+    set(flags -std=c++20 -diag-suppress=177 --fmad=false -prec-div=true -prec-sqrt=true --expt-relaxed-constexpr --extended-lambda
       -Xcompiler=-ffp-contract=off)
     target_compile_options(tartan PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${flags}>")
     target_compile_definitions(tartan PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:FMT_USE_CONSTEXPR=1>)  # fmt 9 doubts nvcc
