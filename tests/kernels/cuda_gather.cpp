@@ -6,6 +6,7 @@
 #include "cuda_storage.hpp"
 #include "kernels/cpu/reference.hpp"
 #include "kernels/rows.hpp"
+#include "kernels/tables.hpp"
 #include "support/catch.hpp"
 
 namespace tartan::kernels {
@@ -45,7 +46,8 @@ void check_widths() {
   }
 }
 
-TEST_CASE("gathers on a CUDA device copy the shard's rows and give rows of -0.0 for the others", "[kernels][cuda][sanitizer]") {
+TEST_CASE("gathers on a CUDA device copy the shard's rows and give rows of -0.0 for the others",
+          "[kernels][cuda][sanitizer]") {
   check_widths<float, std::int32_t>();
   check_widths<double, std::int64_t>();
   check_widths<std::int32_t, std::int64_t>();
@@ -85,6 +87,37 @@ TEST_CASE("a gather from an empty shard on a CUDA device, and gathers of nothing
   for (const Index columns : {1, 9, 64, 130}) check_gather(Storage<float>{0, columns}, 5, ids, 1, 0);
   check_gather(Storage<float>{8, 0}, 0, ids, 0, 0);
   check_gather(Storage<double>{8, 5}, 0, std::vector<Index>{}, 0, 0);
+}
+
+TEST_CASE("gathers from and to more elements than 32 bits count, where a CUDA device has the memory",
+          "[kernels][cuda]") {
+  constexpr Index columns = 64, count = (Index{1} << 31) / columns + 5, written = 3;
+  Tensor<float> table, out;
+  try {
+    table = Tensor<float>(Shape{count * columns}, gpu());
+    out = Tensor<float>(Shape{count * columns}, gpu());
+  } catch (const CudaError&) {
+    WARN("a device with less than 18 GB: not tried");
+    return;
+  }
+  constexpr std::size_t bytes = written * columns * sizeof(float);
+  const Storage<float> rows{written, columns};
+  Storage<float> last{written, columns, 0, 0, 2};
+  device::copy(gpu(), table.data() + (count - written) * columns, Device{}, rows.read().data, bytes);
+  std::vector<Index> ids(count, 0);
+  for (Index i = 0; i < written; ++i) ids[count - written + i] = count - written + i;
+  const auto ids_there = there(ids);
+  const Matrix<const float> from{std::as_const(table).data(), count, columns, columns};
+  const Matrix<float> to{out.data(), count, columns, columns};
+  on(gpu(), [&](auto where) { gather_rows(where, from, 0, ids_there.data(), to); });
+  device::copy(Device{}, last.view().data, gpu(), out.data() + (count - written) * columns, bytes);
+  REQUIRE(last == rows);
+
+  const std::vector<TableColumns<float>> tables{{from, 0, 0}};
+  out.fill(0);
+  on(gpu(), [&](auto where) { gather_tables<float>(where, tables, ids_there.data(), to); });
+  device::copy(Device{}, last.view().data, gpu(), out.data() + (count - written) * columns, bytes);
+  REQUIRE(last == rows);
 }
 
 }  // namespace
