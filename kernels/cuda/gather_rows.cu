@@ -20,18 +20,33 @@ struct Output {
   Index stride;
 };
 
+/// How many rows a lane has in flight.
+template <class Unit, int lanes>
+constexpr int in_flight = lanes == warp_size && sizeof(Unit) == 16 ? 4 : 8;
+
+/// What a warp does at a time: this many rows, or 32 accesses of each where they have more.
+template <class Unit, int lanes>
+constexpr int item_rows = warp_size / lanes* in_flight<Unit, lanes>;
+
+constexpr Index segments_of(Index units) { return (units + warp_size - 1) / warp_size; }
+
+template <class Unit, int lanes>
+constexpr Index items_of(const Output<Unit>& out) {
+  return (out.count + item_rows<Unit, lanes> - 1) / item_rows<Unit, lanes> * segments_of(out.units);
+}
+
 /// Groups of `lanes` lanes read a row each, or 32 accesses of it where it has more, and every lane has several rows in
 /// flight: all loads of an item are issued before its first store.
 template <class Unit, int lanes>
 __global__ void __launch_bounds__(threads) copy_rows(Shard<Unit> table, Ids ids, Unit zero, Output<Unit> out) {
-  constexpr int in_flight = lanes == warp_size && sizeof(Unit) == 16 ? 4 : 8;
+  constexpr int rows_in_flight = in_flight<Unit, lanes>;
   constexpr int groups = warp_size / lanes;
-  constexpr int rows = groups * in_flight;  // of an item
+  constexpr int rows = item_rows<Unit, lanes>;
   constexpr int held = (rows + warp_size - 1) / warp_size;
   const int lane = static_cast<int>(threadIdx.x) % warp_size;
   const int group = lane / lanes;
-  const Index segments = lanes == warp_size ? (out.units + lanes - 1) / lanes : 1;
-  const Index items = (out.count + rows - 1) / rows * segments;
+  const Index segments = lanes == warp_size ? segments_of(out.units) : 1;
+  const Index items = items_of<Unit, lanes>(out);
   for (Index item = grid_thread() / warp_size; item < items; item += grid_threads() / warp_size) {
     const Index first = item / segments * rows;
     const Index unit = item % segments * lanes + lane % lanes;
@@ -42,10 +57,10 @@ __global__ void __launch_bounds__(threads) copy_rows(Shard<Unit> table, Ids ids,
 #pragma unroll
     for (int h = 0; h < held; ++h) offsets[h] = table.offset(offsets[h]);
     const Unit* from = table.data + std::min(unit, out.units - 1);
-    Unit values[in_flight];
-    bool there[in_flight];
+    Unit values[rows_in_flight];
+    bool there[rows_in_flight];
 #pragma unroll
-    for (int k = 0; k < in_flight; ++k) {
+    for (int k = 0; k < rows_in_flight; ++k) {
       const Index offset = __shfl_sync(whole_warp, offsets[k * groups / warp_size], (k * groups + group) % warp_size);
       there[k] = offset >= 0;
       values[k] = __ldg(from + std::max(offset, Index{0}));
@@ -53,7 +68,7 @@ __global__ void __launch_bounds__(threads) copy_rows(Shard<Unit> table, Ids ids,
     Unit* to = out.data + (first + group) * out.stride + unit;
     const Index left = unit < out.units ? out.count - first - group : 0;
 #pragma unroll
-    for (int k = 0; k < in_flight; ++k, to += groups * out.stride) {
+    for (int k = 0; k < rows_in_flight; ++k, to += groups * out.stride) {
       if (k * groups < left) __stcs(to, there[k] ? values[k] : zero);
     }
   }
@@ -65,10 +80,9 @@ void enqueue_copy(Cuda cuda, int wanted, const Shard<Unit>& table, Ids ids, Unit
   if constexpr (lanes > 1) {
     if (wanted < lanes) return enqueue_copy<Unit, lanes / 2>(cuda, wanted, table, ids, zero, out);
   }
-  const Index accesses = out.count * out.units;  // of which a thread has 4 or more in flight
-  launch(copy_rows<Unit, lanes>,
-         resident_grid(copy_rows<Unit, lanes>, (accesses + 4 * threads - 1) / (4 * threads), threads), threads, 0,
-         cuda.stream, table, ids, zero, out);
+  const Index blocks = (items_of<Unit, lanes>(out) * warp_size + threads - 1) / threads;
+  launch(copy_rows<Unit, lanes>, resident_grid(copy_rows<Unit, lanes>, blocks, threads), threads, 0, cuda.stream, table,
+         ids, zero, out);
 }
 
 }  // namespace
