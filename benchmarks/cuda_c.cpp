@@ -41,7 +41,7 @@ extern "C" {
   }                                                                                                                  \
   void tartan_bags_##NAME(CUstream_st* stream, const T* table, Index rows, Index columns, const std::int64_t* ids,   \
                           const Index* offsets, Index bags, T* out) {                                                \
-    sum_bags(Cuda{stream}, matrix<const T>(table, rows, columns), 0, ids, offsets, nullptr, Index{-1},               \
+    sum_bags(Cuda{stream}, matrix<const T>(table, rows, columns), 0, ids, offsets, nullptr, nullptr, Index{-1},      \
              matrix<T>(out, bags, columns));                                                                         \
   }
 TARTAN_DEFINE(float, float)

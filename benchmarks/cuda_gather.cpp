@@ -276,7 +276,7 @@ void bags(Law law, Index rows, Index columns) {
                   ""};
   measure<float>(cell, count * columns, [&](int i, float* out) {
     sum_bags(Cuda{stream}, Matrix<const float>{table.data(), rows, columns, columns}, Index{0}, ids[i], offsets.data(),
-             nullptr, Index{-1}, Matrix<float>{out, count, columns, columns});
+             nullptr, nullptr, Index{-1}, Matrix<float>{out, count, columns, columns});
   });
 }
 

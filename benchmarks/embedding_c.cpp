@@ -74,7 +74,7 @@ void tartan_bench_sgd(float* table, std::int64_t rows, std::int64_t columns, con
 
 void tartan_bench_sum_bags(const float* table, std::int64_t rows, std::int64_t columns, const std::int64_t* ids,
                            const std::int64_t* offsets, std::int64_t bags, const float* factors, float* out) {
-  sum_bags(Cpu{}, read(table, rows, columns), 0, ids, offsets, factors, -1, write(out, bags, columns));
+  sum_bags(Cpu{}, read(table, rows, columns), 0, ids, offsets, factors, nullptr, -1, write(out, bags, columns));
 }
 
 void tartan_bench_max_bags(const float* table, std::int64_t rows, std::int64_t columns, const std::int64_t* ids,

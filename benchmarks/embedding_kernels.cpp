@@ -163,8 +163,9 @@ void measure_columns(Index columns, int repetitions) {
       fold_rows(Cpu{}, plan, contributions.read(), rows.first(distinct));
       add_rows(Cpu{}, plan.rows.data(), distinct, rows.read(), table.view());
     });
-    compare("bag", copied + bags * row_bytes + id_bytes, distinct * row_bytes + bags * row_bytes + id_bytes,
-            [&] { sum_bags(Cpu{}, table.read(), 0, ids.data(), offsets.data(), nullptr, -1, rows.first(bags)); });
+    compare("bag", copied + bags * row_bytes + id_bytes, distinct * row_bytes + bags * row_bytes + id_bytes, [&] {
+      sum_bags(Cpu{}, table.read(), 0, ids.data(), offsets.data(), nullptr, nullptr, -1, rows.first(bags));
+    });
     compare("tables", 2 * copied + id_bytes, copied + distinct * row_bytes + id_bytes, [&] {
       gather_tables<float>(Cpu{}, slots, by_sample.data(), {rows.view().data, batch, wide, wide});
     });

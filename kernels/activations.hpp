@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/accumulator.hpp"
 #include "kernels/view.hpp"
 
 /// Element-wise functions of layers on contiguous memory; `out` may be an input. Both devices give the same bits.

@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include "kernels/accumulator.hpp"
 #include "kernels/view.hpp"
 
 /// Gathers that reduce: bags of ids on the rows [first_row, first_row + rows) of a table.
@@ -12,13 +13,14 @@
 namespace tartan::kernels {
 
 /// Row b of `out` is the left fold, from the first and in order, of factors[i] · row ids[i] over the hits i of bag b
-/// (of the rows as they are where `factors` is null), or a row of -0.0, the identity of addition, where there are none.
+/// (of the rows as they are where `factors` is null), divided by divisors[b] (unless `divisors` is null) and rounded to
+/// T, or a row of -0.0, the identity of addition, where there are none.
 template <class T, class I>
 void sum_bags(Cpu, Matrix<const T> table, Index first_row, const I* ids, const Index* offsets,
-              std::type_identity_t<const T*> factors, Index padding, Matrix<T> out);
+              std::type_identity_t<const T*> factors, const Index* divisors, Index padding, Matrix<T> out);
 template <class T, class I>
 void sum_bags(Cuda, Matrix<const T> table, Index first_row, const I* ids, const Index* offsets,
-              std::type_identity_t<const T*> factors, Index padding, Matrix<T> out);
+              std::type_identity_t<const T*> factors, const Index* divisors, Index padding, Matrix<T> out);
 
 /// out[b, c] is the largest of column c over the hits of bag b, and winners[b · out.columns + c] the position in `ids`
 /// of the first hit that attains it; 0.0 and -1 where there are no hits. As in PyTorch's embedding_bag a later hit wins

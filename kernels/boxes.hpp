@@ -4,6 +4,7 @@
 
 #include <tartan/base/box.hpp>
 
+#include "kernels/accumulator.hpp"
 #include "kernels/view.hpp"
 
 /// Copies of boxes of row-major tensors: how parts are packed, unpacked and cut.
@@ -18,9 +19,11 @@ void copy_box(Cuda, const T* source, const Box& source_box, T* target, const Box
 
 /// The same, adding to what `target` holds.
 template <class T>
-void add_box(Cpu, const T* source, const Box& source_box, T* target, const Box& target_box, const Box& part);
+void add_box(Cpu, const T* source, const Box& source_box, Accumulator<T>* target, const Box& target_box,
+             const Box& part);
 template <class T>
-void add_box(Cuda, const T* source, const Box& source_box, T* target, const Box& target_box, const Box& part);
+void add_box(Cuda, const T* source, const Box& source_box, Accumulator<T>* target, const Box& target_box,
+             const Box& part);
 
 /// Cuts the columns of `matrix`, which has `rows` rows, into blocks of the given widths: each block becomes a matrix of
 /// its own, one after the other in `blocks`.

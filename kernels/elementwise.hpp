@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include "kernels/accumulator.hpp"
 #include "kernels/view.hpp"
 
 /// Element-wise pieces on contiguous memory; `out` may be an input. Both devices give the same bits.
@@ -30,6 +31,16 @@ template <class T>
 void scale(Cpu, const T* a, T factor, Index n, T* out);
 template <class T>
 void scale(Cuda, const T* a, T factor, Index n, T* out);
+/// out = a, rounded to T.
+template <class T>
+void round_to(Cpu, const Accumulator<T>* a, Index n, T* out);
+template <class T>
+void round_to(Cuda, const Accumulator<T>* a, Index n, T* out);
+/// out = a, which no bit is lost of.
+template <class T>
+void widen(Cpu, const T* a, Index n, Accumulator<T>* out);
+template <class T>
+void widen(Cuda, const T* a, Index n, Accumulator<T>* out);
 /// *out is the sum in double, by the tree of kernels/sum_tree.hpp, rounded once.
 template <class T>
 void sum(Cpu, const T* a, Index n, T* out);

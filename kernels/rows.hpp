@@ -3,6 +3,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "kernels/accumulator.hpp"
 #include "kernels/view.hpp"
 
 /// Row gather and its adjoint, the ordered row scatter-add, on the rows [first_row, first_row + rows) of a table.
@@ -39,17 +40,17 @@ RowPlan plan_rows(Cpu, const I* ids, Index count, Index first_row, Index rows, I
 template <class T>
 struct Contributions {
   // NOLINTNEXTLINE(google-explicit-constructor): rows that are what they contribute
-  Contributions(Matrix<const T> all, const Index* source_of = nullptr, const T* factor_of = nullptr)
+  Contributions(Matrix<const T> all, const Index* source_of = nullptr, const Accumulator<T>* factor_of = nullptr)
       : rows{all}, source{source_of}, factors{factor_of} {}
 
   Matrix<const T> rows;
   const Index* source;
-  const T* factors;
+  const Accumulator<T>* factors;
 };
 
-/// Row u of `out` (U rows) is the fold of the contributions at the positions of rows[u], column by column, in T: chunks
-/// of 64 hits, counted from the row's own first, are left-folded; the chunks' sums are left-folded in groups of 32,
-/// repeatedly, until one remains. The bits depend on nothing else.
+/// Row u of `out` (U rows) is the fold of the contributions at the positions of rows[u], column by column, in the
+/// accumulator of T: chunks of 64 hits, counted from the row's own first, are left-folded; the chunks' sums are
+/// left-folded in groups of 32, repeatedly, until one remains, which is rounded to T. The bits depend on nothing else.
 template <class T>
 void fold_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> out);
 
@@ -57,7 +58,8 @@ void fold_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> 
 template <class T>
 void add_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matrix<T> table);
 
-/// add_rows() of what fold_rows() gives, to the last bit, without the sums' way through memory.
+/// add_rows() of what fold_rows() gives before it is rounded, without the sums' way through memory: to the last bit
+/// where T is its own accumulator, otherwise with one rounding less.
 template <class T>
 void accumulate_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> table);
 

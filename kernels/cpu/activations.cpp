@@ -6,12 +6,12 @@ namespace tartan::kernels {
 
 template <class T>
 void relu(Cpu, const T* x, Index n, T* out) {
-  for (Index i = 0; i < n; ++i) out[i] = x[i] <= 0 ? 0 : x[i];
+  for (Index i = 0; i < n; ++i) out[i] = static_cast<Accumulator<T>>(x[i]) <= 0 ? T{} : x[i];
 }
 
 template <class T>
 void relu_backward(Cpu, const T* y, const T* g, Index n, T* out) {
-  for (Index i = 0; i < n; ++i) out[i] = y[i] <= 0 ? 0 : g[i];
+  for (Index i = 0; i < n; ++i) out[i] = static_cast<Accumulator<T>>(y[i]) <= 0 ? T{} : g[i];
 }
 
 #define INSTANTIATE(T)                          \

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 
 #include "base/element_types.hpp"
 #include "base/parallel.hpp"
 #include "kernels/cpu/lanes.hpp"
 #include "kernels/cpu/multiversion.hpp"
 #include "kernels/cpu/prefetch.hpp"
+#include "kernels/cpu/rounding.hpp"
 #include "kernels/cpu/widths.hpp"
 
 namespace tartan::kernels {
@@ -53,33 +53,42 @@ struct Bags {
 };
 
 template <class T, class I, bool weighted>
-TARTAN_INLINE void sum(const Bags<T, I>& bags, const T* factors, Matrix<T> out) {
+TARTAN_INLINE void sum(const Bags<T, I>& bags, const T* factors, const Index* divisors, Matrix<T> out,
+                       Accumulator<T>* scratch) {
+  using A = Accumulator<T>;
   with_width(
       out.columns, [&](auto columns) __attribute__((always_inline)) {
         const Index last = bags.offsets[out.rows] - 1;
         for (Index b = 0; b < out.rows; ++b) {
-          T* __restrict total = out.row(b);
+          A* __restrict total = row_to_sum(out.row(b), scratch);
           const bool found = bags.visit(
               b, last, columns,
               [&](Index i, const T* __restrict row) __attribute__((always_inline)) {
-                if constexpr (weighted) {
-                  const T factor = factors[i];
-                  for (Index c = 0; c < columns; ++c) total[c] = factor * row[c];
-                } else {
-                  std::memcpy(total, row, columns * sizeof(T));
+                const A factor = weighted ? static_cast<A>(factors[i]) : A{1};
+                for (Index c = 0; c < columns; ++c) {
+                  total[c] = weighted ? factor * static_cast<A>(row[c]) : static_cast<A>(row[c]);
                 }
               },
               [&](Index i, const T* __restrict row) __attribute__((always_inline)) {
-                const T factor = weighted ? factors[i] : T{1};
-                for (Index c = 0; c < columns; ++c) total[c] += weighted ? factor * row[c] : row[c];
+                const A factor = weighted ? static_cast<A>(factors[i]) : A{1};
+                for (Index c = 0; c < columns; ++c) {
+                  total[c] += weighted ? factor * static_cast<A>(row[c]) : static_cast<A>(row[c]);
+                }
               });
-          if (!found) std::fill_n(total, Index{columns}, static_cast<T>(-0.0));
+          if (!found) {
+            std::fill_n(total, Index{columns}, static_cast<A>(-0.0));
+          } else if (divisors != nullptr) {
+            const auto divisor = static_cast<A>(divisors[b]);
+            for (Index c = 0; c < columns; ++c) total[c] /= divisor;
+          }
+          store_sum(out.row(b), total, columns);
         }
       });
 }
 
 template <class T, class I>
 TARTAN_INLINE void max(const Bags<T, I>& bags, Matrix<T> out, Index* winners) {
+  using A = Accumulator<T>;
   const Index columns = out.columns;
   const Index last = bags.offsets[out.rows] - 1;
   for (Index b = 0; b < out.rows; ++b) {
@@ -93,12 +102,13 @@ TARTAN_INLINE void max(const Bags<T, I>& bags, Matrix<T> out, Index* winners) {
         },
         [&](Index i, const T* __restrict row) __attribute__((always_inline)) {
           for (Index c = 0; c < columns; ++c) {
-            winner[c] = row[c] > largest[c] ? i : winner[c];
-            largest[c] = row[c] > largest[c] ? row[c] : largest[c];
+            const bool greater = static_cast<A>(row[c]) > static_cast<A>(largest[c]);
+            winner[c] = greater ? i : winner[c];
+            largest[c] = greater ? row[c] : largest[c];
           }
         });
     if (found) continue;
-    std::fill_n(largest, columns, T{0});
+    std::fill_n(largest, columns, T{});
     std::fill_n(winner, columns, Index{-1});
   }
 }
@@ -112,22 +122,24 @@ TARTAN_INLINE void dots(const Shard<T>& shard, const I* ids, Index count, Matrix
           const auto coming = static_cast<Index>(ids[std::min(i + ahead, count - 1)]);
           if (shard.holds(coming)) prefetch(shard.row(coming), columns * sizeof(T));
           const auto id = static_cast<Index>(ids[i]);
-          out[i] = shard.holds(id) ? dot<T>(shard.row(id), upstream.row(source != nullptr ? source[i] : i), columns)
-                                   : static_cast<T>(-0.0);
+          const T* const other = upstream.row(source != nullptr ? source[i] : i);
+          out[i] = static_cast<T>(shard.holds(id) ? dot<T>(shard.row(id), other, columns) : Accumulator<T>(-0.0));
         }
       });
 }
 
 #define TARTAN_DEFINE(T, I)                                                                                            \
-  TARTAN_MULTIVERSION void compute(const Bags<T, I>& bags, const T* factors, Matrix<T> out) {                          \
-    factors != nullptr ? sum<T, I, true>(bags, factors, out) : sum<T, I, false>(bags, factors, out);                   \
+  TARTAN_MULTIVERSION void compute(const Bags<T, I>& bags, const T* factors, const Index* divisors, Matrix<T> out,     \
+                                   Accumulator<T>* scratch) {                                                          \
+    factors != nullptr ? sum<T, I, true>(bags, factors, divisors, out, scratch)                                        \
+                       : sum<T, I, false>(bags, factors, divisors, out, scratch);                                      \
   }                                                                                                                    \
   TARTAN_MULTIVERSION void compute(const Bags<T, I>& bags, Matrix<T> out, Index* winners) { max(bags, out, winners); } \
   TARTAN_MULTIVERSION void compute(const Shard<T>& shard, const I* ids, Index count, Matrix<const T> upstream,         \
                                    const Index* source, T* out) {                                                      \
     dots(shard, ids, count, upstream, source, out);                                                                    \
   }
-TARTAN_FOR_EACH_LOOKUP(TARTAN_DEFINE)
+TARTAN_FOR_EACH_REAL_LOOKUP(TARTAN_DEFINE)
 #undef TARTAN_DEFINE
 
 /// What an average bag moves.
@@ -141,9 +153,10 @@ Index bytes_of_bag(const Index* offsets, Matrix<T> out) {
 
 template <class T, class I>
 void sum_bags(Cpu, Matrix<const T> table, Index first_row, const I* ids, const Index* offsets,
-              std::type_identity_t<const T*> factors, Index padding, Matrix<T> out) {
+              std::type_identity_t<const T*> factors, const Index* divisors, Index padding, Matrix<T> out) {
   parallel(out.rows, bytes_of_bag(offsets, out), [=](Index begin, Index end) {
-    compute(Bags<T, I>{{table, first_row, padding}, ids, offsets + begin}, factors, out.part(begin, end));
+    compute(Bags<T, I>{{table, first_row, padding}, ids, offsets + begin}, factors,
+            divisors != nullptr ? divisors + begin : nullptr, out.part(begin, end), scratch_row<T>(out.columns).data());
   });
 }
 
@@ -166,11 +179,12 @@ void hit_dots(Cpu, Matrix<const T> table, Index first_row, const I* ids, Index c
   });
 }
 
-#define TARTAN_INSTANTIATE(T, I)                                                                           \
-  template void sum_bags(Cpu, Matrix<const T>, Index, const I*, const Index*, const T*, Index, Matrix<T>); \
-  template void max_bags(Cpu, Matrix<const T>, Index, const I*, const Index*, Index, Matrix<T>, Index*);   \
+#define TARTAN_INSTANTIATE(T, I)                                                                             \
+  template void sum_bags(Cpu, Matrix<const T>, Index, const I*, const Index*, const T*, const Index*, Index, \
+                         Matrix<T>);                                                                         \
+  template void max_bags(Cpu, Matrix<const T>, Index, const I*, const Index*, Index, Matrix<T>, Index*);     \
   template void hit_dots(Cpu, Matrix<const T>, Index, const I*, Index, Matrix<const T>, const Index*, T*);
-TARTAN_FOR_EACH_LOOKUP(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_REAL_LOOKUP(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 }  // namespace tartan::kernels

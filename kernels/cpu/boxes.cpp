@@ -128,14 +128,15 @@ void copy_box(Cpu, const T* source, const Box& source_box, T* target, const Box&
 }
 
 template <class T>
-void add_box(Cpu, const T* source, const Box& source_box, T* target, const Box& target_box, const Box& part) {
+void add_box(Cpu, const T* source, const Box& source_box, Accumulator<T>* target, const Box& target_box,
+             const Box& part) {
   if (part.empty()) return;
   const Walk walk(source_box, target_box, part);
   const Index width = walk.loops[0].extent;
   for_each_run(walk, walk.loops.size() - 1, walk.source_start, walk.target_start,
                [&](Index s, Index t, const Loop& loop) {
                  for (Index row = 0; row < loop.extent; ++row, s += loop.source_stride, t += loop.target_stride) {
-                   for (Index i = 0; i < width; ++i) target[t + i] += source[s + i];
+                   for (Index i = 0; i < width; ++i) target[t + i] += static_cast<Accumulator<T>>(source[s + i]);
                  }
                });
 }
@@ -154,10 +155,10 @@ void join_columns(Cpu, const T* blocks, Index rows, std::span<const Index> width
   });
 }
 
-#define INSTANTIATE(T)                                                              \
-  template void copy_box<T>(Cpu, const T*, const Box&, T*, const Box&, const Box&); \
-  template void add_box<T>(Cpu, const T*, const Box&, T*, const Box&, const Box&);  \
-  template void split_columns<T>(Cpu, const T*, Index, std::span<const Index>, T*); \
+#define INSTANTIATE(T)                                                                          \
+  template void copy_box<T>(Cpu, const T*, const Box&, T*, const Box&, const Box&);             \
+  template void add_box<T>(Cpu, const T*, const Box&, Accumulator<T>*, const Box&, const Box&); \
+  template void split_columns<T>(Cpu, const T*, Index, std::span<const Index>, T*);             \
   template void join_columns<T>(Cpu, const T*, Index, std::span<const Index>, T*);
 TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
 #undef INSTANTIATE

@@ -8,6 +8,7 @@
 #include "base/parallel.hpp"
 #include "kernels/cpu/lanes.hpp"
 #include "kernels/cpu/multiversion.hpp"
+#include "kernels/cpu/rounding.hpp"
 #include "kernels/cpu/widths.hpp"
 
 namespace tartan::kernels {
@@ -30,54 +31,61 @@ TARTAN_INLINE void dots(Matrix<const T> a, Matrix<const T> b, T* out) {
   with_width(
       a.columns, [&](auto columns) __attribute__((always_inline)) {
         for (Index i = 0, r = 0; i < a.rows; ++i) {
-          for (const Index end = b.rows / a.rows * (i + 1); r < end; ++r) out[r] = dot<T>(a.row(i), b.row(r), columns);
+          for (const Index end = b.rows / a.rows * (i + 1); r < end; ++r)
+            out[r] = static_cast<T>(dot<T>(a.row(i), b.row(r), columns));
         }
       });
 }
 
 template <class T>
-TARTAN_INLINE void backward(Matrix<const T> a, Matrix<const T> b, const T* g, Matrix<T> grad_a, Matrix<T> grad_b) {
+TARTAN_INLINE void backward(Matrix<const T> a, Matrix<const T> b, const T* g, Matrix<T> grad_a, Matrix<T> grad_b,
+                            Accumulator<T>* scratch) {
+  using A = Accumulator<T>;
   with_width(
       a.columns, [&](auto columns) __attribute__((always_inline)) {
         for (Index i = 0, r = 0; i < a.rows; ++i) {
-          T* __restrict sum = grad_a.row(i);
+          A* __restrict sum = row_to_sum(grad_a.row(i), scratch);
           const T* __restrict left = a.row(i);
-          std::fill_n(sum, Index{columns}, static_cast<T>(-0.0));
+          std::fill_n(sum, Index{columns}, static_cast<A>(-0.0));
           for (const Index end = b.rows / a.rows * (i + 1); r < end; ++r) {
             const T* __restrict right = b.row(r);
             T* __restrict product = grad_b.row(r);
-            const T factor = g[r];
+            const A factor = static_cast<A>(g[r]);
             for (Index c = 0; c < columns; ++c) {
-              sum[c] += factor * right[c];
-              product[c] = factor * left[c];
+              sum[c] += factor * static_cast<A>(right[c]);
+              product[c] = static_cast<T>(factor * static_cast<A>(left[c]));
             }
           }
+          store_sum(grad_a.row(i), sum, columns);
         }
       });
 }
 
 template <class T>
-TARTAN_INLINE void dot_leaves(Matrix<const T> a, Matrix<const T> b, T* out) {
+TARTAN_INLINE void dot_leaves(Matrix<const T> a, Matrix<const T> b, Accumulator<T>* out) {
+  using A = Accumulator<T>;
   const Index columns = a.columns;
   for (Index i = 0, r = 0; i < a.rows; ++i) {
     const T* x = a.row(i);
     for (const Index end = b.rows / a.rows * (i + 1); r < end; ++r) {
       const T* y = b.row(r);
       leaves(
-          columns, [=](Index c) __attribute__((always_inline)) { return x[c] * y[c]; }, std::plus<T>{},
-          out + r * leaves_of(columns));
+          columns, [=](Index c) __attribute__((always_inline)) { return static_cast<A>(x[c]) * static_cast<A>(y[c]); },
+          std::plus<A>{}, out + r * leaves_of(columns));
     }
   }
 }
 
-#define TARTAN_DEFINE(T)                                                                                           \
-  TARTAN_MULTIVERSION void compute(Matrix<const T> a, Matrix<const T> b, T* out) { dots(a, b, out); }              \
-  TARTAN_MULTIVERSION void compute_leaves(Matrix<const T> a, Matrix<const T> b, T* out) { dot_leaves(a, b, out); } \
-  TARTAN_MULTIVERSION void compute(Matrix<const T> a, Matrix<const T> b, const T* g, Matrix<T> grad_a,             \
-                                   Matrix<T> grad_b) {                                                             \
-    backward(a, b, g, grad_a, grad_b);                                                                             \
+#define TARTAN_DEFINE(T)                                                                               \
+  TARTAN_MULTIVERSION void compute(Matrix<const T> a, Matrix<const T> b, T* out) { dots(a, b, out); }  \
+  TARTAN_MULTIVERSION void compute_leaves(Matrix<const T> a, Matrix<const T> b, Accumulator<T>* out) { \
+    dot_leaves(a, b, out);                                                                             \
+  }                                                                                                    \
+  TARTAN_MULTIVERSION void compute(Matrix<const T> a, Matrix<const T> b, const T* g, Matrix<T> grad_a, \
+                                   Matrix<T> grad_b, Accumulator<T>* scratch) {                        \
+    backward(a, b, g, grad_a, grad_b, scratch);                                                        \
   }
-TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_DEFINE)
+TARTAN_FOR_EACH_REAL_TYPE(TARTAN_DEFINE)
 #undef TARTAN_DEFINE
 
 /// Left folds of groups of 32 of the `count` > 0 terms, in place, until one remains.
@@ -109,12 +117,12 @@ void row_dots_backward(Cpu, Matrix<const T> a, Matrix<const T> b, const T* g, Ma
   const Index k = rows_to_each(a, b);
   parallel(a.rows, 2 * bytes_of_each(a, b), [=](Index begin, Index end) {
     compute(a.part(begin, end), b.part(k * begin, k * end), g + k * begin, grad_a.part(begin, end),
-            grad_b.part(k * begin, k * end));
+            grad_b.part(k * begin, k * end), scratch_row<T>(a.columns).data());
   });
 }
 
 template <class T>
-void leaf_dots(Cpu, Matrix<const T> a, Matrix<const T> b, T* out) {
+void leaf_dots(Cpu, Matrix<const T> a, Matrix<const T> b, Accumulator<T>* out) {
   const Index k = rows_to_each(a, b);
   parallel(a.rows, bytes_of_each(a, b), [=](Index begin, Index end) {
     compute_leaves(a.part(begin, end), b.part(k * begin, k * end), out + k * begin * leaves_of(a.columns));
@@ -130,12 +138,13 @@ void fold_leaves(Cpu, const T* leaves, Index count, Index leaves_per_sum, T* out
   }
 }
 
-#define TARTAN_INSTANTIATE(T)                                         \
-  template void row_dots(Cpu, Matrix<const T>, Matrix<const T>, T*);  \
-  template void leaf_dots(Cpu, Matrix<const T>, Matrix<const T>, T*); \
-  template void fold_leaves(Cpu, const T*, Index, Index, T*);         \
+#define TARTAN_INSTANTIATE(T)                                                      \
+  template void row_dots(Cpu, Matrix<const T>, Matrix<const T>, T*);               \
+  template void leaf_dots(Cpu, Matrix<const T>, Matrix<const T>, Accumulator<T>*); \
   template void row_dots_backward(Cpu, Matrix<const T>, Matrix<const T>, const T*, Matrix<T>, Matrix<T>);
-TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_REAL_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
+template void fold_leaves(Cpu, const float*, Index, Index, float*);
+template void fold_leaves(Cpu, const double*, Index, Index, double*);
 
 }  // namespace tartan::kernels

@@ -40,6 +40,20 @@ void scale(Cpu, const T* a, T factor, Index n, T* out) {
 }
 
 template <class T>
+void round_to(Cpu, const Accumulator<T>* a, Index n, T* out) {
+  parallel(n, sizeof(Accumulator<T>) + sizeof(T), [=](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) out[i] = static_cast<T>(a[i]);
+  });
+}
+
+template <class T>
+void widen(Cpu, const T* a, Index n, Accumulator<T>* out) {
+  parallel(n, sizeof(Accumulator<T>) + sizeof(T), [=](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) out[i] = static_cast<Accumulator<T>>(a[i]);
+  });
+}
+
+template <class T>
 void sum(Cpu, const T* a, Index n, T* out) {
   *out = static_cast<T>(sum_of_chunks(n, sizeof(T), [=](Index begin, Index count) {
     return sum_of_chunk(count, [=](Index i) { return static_cast<double>(a[begin + i]); });
@@ -58,6 +72,12 @@ void inner_product(Cpu, const T* a, const T* b, Index n, double* out) {
   template void fill(Cpu, T*, Index, T); \
   template void inner_product(Cpu, const T*, const T*, Index, double*);
 TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+#define INSTANTIATE(T)                                           \
+  template void round_to(Cpu, const Accumulator<T>*, Index, T*); \
+  template void widen(Cpu, const T*, Index, Accumulator<T>*);
+TARTAN_FOR_EACH_REAL_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 
 #define INSTANTIATE(T)                                        \

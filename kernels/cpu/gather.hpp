@@ -54,20 +54,24 @@ inline bool worth_streaming(const void* data, std::size_t bytes, std::size_t str
 /// Row i of `out` becomes the source's row ids[i · step]. `ask(i)` is called before, for the rows that come later.
 template <class I, class Ask>
 TARTAN_INLINE void gather(const Source& source, const I* ids, Index step, const Destination& out, Ask ask) {
+  const auto copy = [&](auto bytes) __attribute__((always_inline)) {
+    if (out.streamed) {
+      for (Index i = 0; i < out.count; ++i) {
+        ask(i, bytes);
+        stream_copy(out.data + static_cast<std::size_t>(i) * out.stride, source.row(ids[i * step]), bytes);
+      }
+      stream_end();
+      return;
+    }
+    for (Index i = 0; i < out.count; ++i) {
+      ask(i, bytes);
+      std::memcpy(out.data + static_cast<std::size_t>(i) * out.stride, source.row(ids[i * step]), bytes);
+    }
+  };
+  if (out.bytes % 4 != 0) return copy(out.bytes);
   with_width(
       static_cast<Index>(out.bytes / 4), [&](auto words) __attribute__((always_inline)) {
-        if (out.streamed) {
-          for (Index i = 0; i < out.count; ++i) {
-            ask(i, 4 * words);
-            stream_copy(out.data + static_cast<std::size_t>(i) * out.stride, source.row(ids[i * step]), 4 * words);
-          }
-          stream_end();
-          return;
-        }
-        for (Index i = 0; i < out.count; ++i) {
-          ask(i, 4 * words);
-          std::memcpy(out.data + static_cast<std::size_t>(i) * out.stride, source.row(ids[i * step]), 4 * words);
-        }
+        copy(static_cast<std::size_t>(4 * words));
       });
 }
 

@@ -2,6 +2,7 @@
 
 #include <tartan/base/index.hpp>
 
+#include "kernels/accumulator.hpp"
 #include "kernels/cpu/multiversion.hpp"
 
 namespace tartan::kernels {
@@ -17,23 +18,24 @@ TARTAN_INLINE T halve(T* lanes, Combine combine) {
 
 /// The dot product of two rows: column c goes to lane c mod 16, each lane is summed in order, then halved.
 template <class T>
-TARTAN_INLINE T dot(const T* x, const T* y, Index columns) {
+TARTAN_INLINE Accumulator<T> dot(const T* x, const T* y, Index columns) {
+  using A = Accumulator<T>;
   constexpr Index lanes = 16;
-  T sums[lanes] = {};
+  A sums[lanes] = {};
   const Index whole = columns - columns % lanes;
   for (Index c = 0; c < whole; c += lanes) {
-    for (Index l = 0; l < lanes; ++l) sums[l] += x[c + l] * y[c + l];
+    for (Index l = 0; l < lanes; ++l) sums[l] += static_cast<A>(x[c + l]) * static_cast<A>(y[c + l]);
   }
   if (const Index rest = columns - whole; rest > 0) {
     // Masked vector code, if the loop is not unrolled first. No lane is -0.0, so adding 0.0 leaves its bits.
 #pragma GCC unroll 1
     for (Index l = 0; l < lanes; ++l) {
-      T product = 0;
-      if (l < rest) product = x[whole + l] * y[whole + l];
+      A product = 0;
+      if (l < rest) product = static_cast<A>(x[whole + l]) * static_cast<A>(y[whole + l]);
       sums[l] += product;
     }
   }
-  return halve<lanes>(sums, [](T a, T b) { return a + b; });
+  return halve<lanes>(sums, [](A a, A b) { return a + b; });
 }
 
 /// Columns to a leaf, the piece of a row whose sum never depends on where the row is split at a multiple of it.

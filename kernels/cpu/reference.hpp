@@ -87,15 +87,17 @@ std::vector<Index> hits_of_bag(Index first_row, Index rows, const I* ids, const 
 
 template <class T, class I>
 void sum_bags(Matrix<const T> table, Index first_row, const I* ids, const Index* offsets,
-              std::type_identity_t<const T*> factors, Index padding, Matrix<T> out) {
+              std::type_identity_t<const T*> factors, const Index* divisors, Index padding, Matrix<T> out) {
+  using A = Accumulator<T>;
   for (Index b = 0; b < out.rows; ++b) {
     const auto hits = hits_of_bag(first_row, table.rows, ids, offsets, padding, b);
     for (Index c = 0; c < out.columns; ++c) {
-      out.row(b)[c] = static_cast<T>(-0.0);
+      auto sum = static_cast<A>(-0.0);
       for (const Index i : hits) {
-        const T value = table.row(static_cast<Index>(ids[i]) - first_row)[c];
-        out.row(b)[c] += factors != nullptr ? factors[i] * value : value;
+        const auto value = static_cast<A>(table.row(static_cast<Index>(ids[i]) - first_row)[c]);
+        sum += factors != nullptr ? static_cast<A>(factors[i]) * value : value;
       }
+      out.row(b)[c] = static_cast<T>(divisors != nullptr && !hits.empty() ? sum / static_cast<A>(divisors[b]) : sum);
     }
   }
 }

@@ -58,11 +58,13 @@ void leaf_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count,
 
 template <class T>
 void scale_rows(Cpu, const Index* rows, Index count, const double* factors, Matrix<T> table) {
+  using A = Accumulator<T>;
   parallel(count, table.columns * sizeof(T), [=](Index begin, Index end) {
     for (Index u = begin; u < end; ++u) {
       if (factors[u] == 1) continue;
       T* row = table.row(rows != nullptr ? rows[u] : u);
-      for (Index c = 0; c < table.columns; ++c) row[c] = static_cast<T>(row[c] * static_cast<T>(factors[u]));
+      for (Index c = 0; c < table.columns; ++c)
+        row[c] = static_cast<T>(static_cast<A>(row[c]) * static_cast<A>(factors[u]));
     }
   });
 }
@@ -71,7 +73,7 @@ void scale_rows(Cpu, const Index* rows, Index count, const double* factors, Matr
   template void row_power_sums(Cpu, Matrix<const T>, const Index*, Index, double, double*);  \
   template void leaf_power_sums(Cpu, Matrix<const T>, const Index*, Index, double, double*); \
   template void scale_rows(Cpu, const Index*, Index, const double*, Matrix<T>);
-TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
+TARTAN_FOR_EACH_REAL_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace tartan::kernels

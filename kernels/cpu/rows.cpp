@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
+#include <type_traits>
 
 #include "base/element_types.hpp"
 #include "base/parallel.hpp"
@@ -27,9 +27,16 @@ constexpr Index group = 32;
 TARTAN_FOR_EACH_ID_TYPE(TARTAN_DEFINE)
 #undef TARTAN_DEFINE
 
-template <class T>
-TARTAN_INLINE void add(T* __restrict sum, const T* __restrict term, Index columns) {
-  for (Index c = 0; c < columns; ++c) sum[c] += term[c];
+/// sum + term, rounded once.
+template <class Sum, class Term>
+TARTAN_INLINE void add(Sum* __restrict sum, const Term* __restrict term, Index columns) {
+  using A = Accumulator<Sum>;
+  for (Index c = 0; c < columns; ++c) sum[c] = static_cast<Sum>(static_cast<A>(sum[c]) + static_cast<A>(term[c]));
+}
+
+template <class To, class From>
+TARTAN_INLINE void convert(To* __restrict to, const From* __restrict from, Index columns) {
+  for (Index c = 0; c < columns; ++c) to[c] = static_cast<To>(from[c]);
 }
 
 template <class T>
@@ -40,22 +47,23 @@ TARTAN_INLINE const T* row_of_hit(const Contributions<T>& contributions, Index i
 /// The left fold of a segment of hits, of one chunk at most.
 template <class T>
 TARTAN_INLINE void fold_segment(const std::vector<Index>& positions, Index begin, Index end,
-                                const Contributions<T>& contributions, Index columns, T* __restrict sum) {
+                                const Contributions<T>& contributions, Index columns, Accumulator<T>* __restrict sum) {
+  using A = Accumulator<T>;
   const Index last = std::ssize(positions) - 1;
   for (Index hit = begin; hit < end; ++hit) {
     prefetch(row_of_hit(contributions, positions[std::min(hit + ahead, last)]), columns * sizeof(T));
     const T* __restrict term = row_of_hit(contributions, positions[hit]);
     if (contributions.factors != nullptr) {
-      const T factor = contributions.factors[positions[hit]];
+      const A factor = contributions.factors[positions[hit]];
       if (hit == begin) {
-        for (Index c = 0; c < columns; ++c) sum[c] = factor * term[c];
+        for (Index c = 0; c < columns; ++c) sum[c] = factor * static_cast<A>(term[c]);
       } else {
-        for (Index c = 0; c < columns; ++c) sum[c] += factor * term[c];
+        for (Index c = 0; c < columns; ++c) sum[c] += factor * static_cast<A>(term[c]);
       }
     } else if (hit == begin) {
-      std::memcpy(sum, term, columns * sizeof(T));
+      convert(sum, term, columns);
     } else {
-      add<T>(sum, term, columns);
+      add(sum, term, columns);
     }
   }
 }
@@ -63,7 +71,7 @@ TARTAN_INLINE void fold_segment(const std::vector<Index>& positions, Index begin
 /// Folds each row of at most one chunk of hits into its row of `out`.
 template <class T>
 TARTAN_INLINE void fold(const std::vector<Index>& positions, const Index* offsets,
-                        const Contributions<T>& contributions, Matrix<T> out) {
+                        const Contributions<T>& contributions, Matrix<Accumulator<T>> out) {
   with_width(
       out.columns, [&](auto columns) __attribute__((always_inline)) {
         for (Index u = 0; u < out.rows; ++u) {
@@ -77,7 +85,7 @@ TARTAN_INLINE void fold(const std::vector<Index>& positions, const Index* offset
 /// `sum` is a row.
 template <class T>
 TARTAN_INLINE void fold_and_add(const RowPlan& plan, Index first, Index last, const Contributions<T>& contributions,
-                                Matrix<T> table, T* sum) {
+                                Matrix<T> table, Accumulator<T>* sum) {
   with_width(
       table.columns, [&](auto columns) __attribute__((always_inline)) {
         const Index hits = std::ssize(plan.positions) - 1;
@@ -87,10 +95,10 @@ TARTAN_INLINE void fold_and_add(const RowPlan& plan, Index first, Index last, co
           T* row = table.row(plan.rows[u]);
           if (end - begin == 1 && contributions.factors == nullptr) {
             prefetch(row_of_hit(contributions, plan.positions[std::min(begin + ahead, hits)]), columns * sizeof(T));
-            add<T>(row, row_of_hit(contributions, plan.positions[begin]), columns);
+            add(row, row_of_hit(contributions, plan.positions[begin]), columns);
           } else if (end - begin <= chunk) {
             fold_segment<T>(plan.positions, begin, end, contributions, columns, sum);
-            add<T>(row, sum, columns);
+            add(row, sum, columns);
           }
         }
       });
@@ -102,32 +110,33 @@ TARTAN_INLINE void add_scattered(const Index* rows, Index count, Matrix<const T>
       table.columns, [&](auto columns) __attribute__((always_inline)) {
         for (Index u = 0; u < count; ++u) {
           prefetch(table.row(rows[std::min(u + ahead, count - 1)]), columns * sizeof(T));
-          add<T>(table.row(rows[u]), values.row(u), columns);
+          add(table.row(rows[u]), values.row(u), columns);
         }
       });
 }
 
-#define TARTAN_DEFINE(T)                                                                                          \
-  TARTAN_MULTIVERSION void fold_chunks(const std::vector<Index>& positions, const Index* offsets,                 \
-                                       const Contributions<T>& contributions, Matrix<T> out) {                    \
-    fold(positions, offsets, contributions, out);                                                                 \
-  }                                                                                                               \
-  TARTAN_MULTIVERSION void add_to_rows(const Index* rows, Index count, Matrix<const T> values, Matrix<T> table) { \
-    add_scattered(rows, count, values, table);                                                                    \
-  }                                                                                                               \
-  TARTAN_MULTIVERSION void add_chunks(const RowPlan& plan, Index first, Index last,                               \
-                                      const Contributions<T>& contributions, Matrix<T> table, T* sum) {           \
-    fold_and_add(plan, first, last, contributions, table, sum);                                                   \
-  }                                                                                                               \
-  TARTAN_MULTIVERSION void add_row(T* sum, const T* term, Index columns) { add(sum, term, columns); }
-TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_DEFINE)
+#define TARTAN_DEFINE(T)                                                                                             \
+  TARTAN_MULTIVERSION void fold_chunks(const std::vector<Index>& positions, const Index* offsets,                    \
+                                       const Contributions<T>& contributions, Matrix<Accumulator<T>> out) {          \
+    fold(positions, offsets, contributions, out);                                                                    \
+  }                                                                                                                  \
+  TARTAN_MULTIVERSION void add_to_rows(const Index* rows, Index count, Matrix<const T> values, Matrix<T> table) {    \
+    add_scattered(rows, count, values, table);                                                                       \
+  }                                                                                                                  \
+  TARTAN_MULTIVERSION void add_chunks(const RowPlan& plan, Index first, Index last,                                  \
+                                      const Contributions<T>& contributions, Matrix<T> table, Accumulator<T>* sum) { \
+    fold_and_add(plan, first, last, contributions, table, sum);                                                      \
+  }                                                                                                                  \
+  TARTAN_MULTIVERSION void add_row(T* sum, const Accumulator<T>* term, Index columns) { add(sum, term, columns); }   \
+  TARTAN_MULTIVERSION void store_row(T* to, const Accumulator<T>* from, Index columns) { convert(to, from, columns); }
+TARTAN_FOR_EACH_REAL_TYPE(TARTAN_DEFINE)
 #undef TARTAN_DEFINE
 
 /// The fold of the hits `begin` to `end` - 1 of one row: a left fold of the folds of blocks of 64·32^l hits, for the
 /// largest such block that is smaller than the whole. `scratch` holds a row for every level below.
 template <class T>
 void fold_hits(const std::vector<Index>& positions, Index begin, Index end, const Contributions<T>& contributions,
-               Matrix<T> sum, T* scratch) {
+               Matrix<Accumulator<T>> sum, Accumulator<T>* scratch) {
   if (end - begin <= chunk) {
     const Index offsets[] = {begin, end};
     return fold_chunks(positions, offsets, contributions, sum);
@@ -135,10 +144,31 @@ void fold_hits(const std::vector<Index>& positions, Index begin, Index end, cons
   Index block = chunk;
   while (block < (end - begin + group - 1) / group) block *= group;
   fold_hits(positions, begin, begin + block, contributions, sum, scratch);
-  const Matrix<T> term{scratch, 1, sum.columns, sum.columns};
+  const Matrix<Accumulator<T>> term{scratch, 1, sum.columns, sum.columns};
   for (begin += block; begin < end; begin += block) {
     fold_hits(positions, begin, std::min(begin + block, end), contributions, term, scratch + sum.columns);
     add_row(sum.data, scratch, sum.columns);
+  }
+}
+
+/// Folds the plan's rows `first` to `last` - 1 of at most one chunk of hits into their rows of `out`, and what has no
+/// meaning into the others.
+template <class T>
+void fold_short_rows(const RowPlan& plan, Index first, Index last, const Contributions<T>& contributions,
+                     Matrix<T> out) {
+  using A = Accumulator<T>;
+  const Index* const offsets = plan.offsets.data();
+  if constexpr (std::is_same_v<T, A>) {
+    fold_chunks(plan.positions, offsets + first, contributions, out.part(first, last));
+  } else {
+    constexpr Index some = 16;
+    std::vector<A> sums(some * out.columns);
+    for (Index begin = first; begin < last; begin += some) {
+      const Index end = std::min(begin + some, last);
+      const Matrix<A> part{sums.data(), end - begin, out.columns, out.columns};
+      fold_chunks(plan.positions, offsets + begin, contributions, part);
+      for (Index u = begin; u < end; ++u) store_row(out.row(u), part.row(u - begin), out.columns);
+    }
   }
 }
 
@@ -147,12 +177,12 @@ template <class T, class Body>
 void for_long_rows(const RowPlan& plan, Index first, Index last, const Contributions<T>& contributions, Index columns,
                    Body body) {
   constexpr Index levels = 12;  // 64·32^12 exceeds every Index
-  std::vector<T> rows;
+  std::vector<Accumulator<T>> rows;
   for (Index u = first; u < last; ++u) {
     if (plan.offsets[u + 1] - plan.offsets[u] <= chunk) continue;
     rows.resize((1 + levels) * columns);
     fold_hits(plan.positions, plan.offsets[u], plan.offsets[u + 1], contributions,
-              Matrix<T>{rows.data(), 1, columns, columns}, rows.data() + columns);
+              Matrix<Accumulator<T>>{rows.data(), 1, columns, columns}, rows.data() + columns);
     body(u, rows.data());
   }
 }
@@ -200,9 +230,9 @@ template <class T>
 void fold_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> out) {
   if (out.columns == 0) return;  // and perhaps no memory
   for_parts(plan, 2, contributions, out, [&](Index first, Index last, const Contributions<T>& some, Matrix<T> to) {
-    fold_chunks(plan.positions, plan.offsets.data() + first, some, to.part(first, last));
+    fold_short_rows(plan, first, last, some, to);
     for_long_rows(plan, first, last, some, to.columns,
-                  [&](Index u, const T* sum) { std::copy_n(sum, to.columns, to.row(u)); });
+                  [&](Index u, const auto* sum) { store_row(to.row(u), sum, to.columns); });
   });
 }
 
@@ -216,10 +246,10 @@ template <class T>
 void accumulate_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> table) {
   if (table.columns == 0) return;  // and perhaps no memory
   for_parts(plan, 3, contributions, table, [&](Index first, Index last, const Contributions<T>& some, Matrix<T> to) {
-    std::vector<T> row(to.columns);
+    std::vector<Accumulator<T>> row(to.columns);
     add_chunks(plan, first, last, some, to, row.data());
     for_long_rows(plan, first, last, some, to.columns,
-                  [&](Index u, const T* sum) { add_row(to.row(plan.rows[u]), sum, to.columns); });
+                  [&](Index u, const auto* sum) { add_row(to.row(plan.rows[u]), sum, to.columns); });
   });
 }
 
@@ -235,7 +265,7 @@ TARTAN_FOR_EACH_ELEMENT_TYPE(TARTAN_INSTANTIATE)
   template void fold_rows(Cpu, const RowPlan&, Contributions<T>, Matrix<T>);    \
   template void add_rows(Cpu, const Index*, Index, Matrix<const T>, Matrix<T>); \
   template void accumulate_rows(Cpu, const RowPlan&, Contributions<T>, Matrix<T>);
-TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_REAL_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 }  // namespace tartan::kernels

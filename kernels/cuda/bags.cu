@@ -58,7 +58,8 @@ struct Bags {
 };
 
 template <class T, int width>
-__global__ void __launch_bounds__(threads, 2) sum(Bags<T> bags, const T* factors, Matrix<T> out) {
+__global__ void __launch_bounds__(threads, 2)
+    sum(Bags<T> bags, const T* factors, const Index* divisors, Matrix<T> out) {
   using A = Accumulator<T>;
   A total[width];
   bool found = false;
@@ -75,9 +76,10 @@ __global__ void __launch_bounds__(threads, 2) sum(Bags<T> bags, const T* factors
                              },
                              [&](Index b, Index column) {
                                Pack<T, width> result;
+                               const A divisor = divisors != nullptr ? static_cast<A>(divisors[b]) : A{1};
 #pragma unroll
                                for (int j = 0; j < width; ++j) {
-                                 result.of[j] = static_cast<T>(found ? total[j] : static_cast<A>(-0.0));
+                                 result.of[j] = static_cast<T>(found ? total[j] / divisor : static_cast<A>(-0.0));
                                }
                                store_pack(out.data + b * out.stride + column, result);
                              });
@@ -135,12 +137,12 @@ Index blocks_for(const Bags<T>& bags, int width) {
 
 template <class T, class I>
 void sum_bags(Cuda cuda, Matrix<const T> table, Index first_row, const I* ids, const Index* offsets,
-              std::type_identity_t<const T*> factors, Index padding, Matrix<T> out) {
+              std::type_identity_t<const T*> factors, const Index* divisors, Index padding, Matrix<T> out) {
   if (out.rows == 0 || out.columns == 0) return;
   with_pack<T>(access_bytes_of(table, out), [&]<int width>(std::integral_constant<int, width>) {
     const auto bags = bags_of(table, first_row, ids, offsets, padding, out, width);
     launch(sum<T, width>, resident_grid(sum<T, width>, blocks_for(bags, width), threads), threads, 0, cuda.stream, bags,
-           factors, out);
+           factors, divisors, out);
   });
 }
 
@@ -155,10 +157,11 @@ void max_bags(Cuda cuda, Matrix<const T> table, Index first_row, const I* ids, c
   });
 }
 
-#define TARTAN_INSTANTIATE(T, I)                                                                            \
-  template void sum_bags(Cuda, Matrix<const T>, Index, const I*, const Index*, const T*, Index, Matrix<T>); \
+#define TARTAN_INSTANTIATE(T, I)                                                                              \
+  template void sum_bags(Cuda, Matrix<const T>, Index, const I*, const Index*, const T*, const Index*, Index, \
+                         Matrix<T>);                                                                          \
   template void max_bags(Cuda, Matrix<const T>, Index, const I*, const Index*, Index, Matrix<T>, Index*);
-TARTAN_FOR_EACH_LOOKUP(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_REAL_LOOKUP(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 }  // namespace tartan::kernels

@@ -31,14 +31,14 @@ struct Copy {
   }
 };
 struct Add {
-  template <class U>
-  __device__ void operator()(U& target, const U& source) const {
-    target += source;
+  template <class V, class U>
+  __device__ void operator()(V& target, const U& source) const {
+    target += static_cast<V>(source);
   }
 };
 
-template <class U, class Combine>
-__global__ void walk_through(Strided walk, const U* source, U* target, Combine combine) {
+template <class U, class V, class Combine>
+__global__ void walk_through(Strided walk, const U* source, V* target, Combine combine) {
   for (Index i = grid_thread(); i < walk.elements; i += grid_threads()) {
     Index rest = i;
     Index from = 0;
@@ -55,9 +55,9 @@ __global__ void walk_through(Strided walk, const U* source, U* target, Combine c
   }
 }
 
-template <class U, class Combine>
-void enqueue(Cuda where, const Strided& walk, const U* source, U* target, Combine combine) {
-  launch(walk_through<U, Combine>, grid_for(walk.elements, threads), threads, 0, where.stream, walk, source, target,
+template <class U, class V, class Combine>
+void enqueue(Cuda where, const Strided& walk, const U* source, V* target, Combine combine) {
+  launch(walk_through<U, V, Combine>, grid_for(walk.elements, threads), threads, 0, where.stream, walk, source, target,
          combine);
 }
 
@@ -96,13 +96,13 @@ void run(Cuda where, const Strided& walk, const T* source, T* target, Copy) {
   enqueue(where, walk, source, target, Copy{});
 }
 template <class T>
-void run(Cuda where, const Strided& walk, const T* source, T* target, Add add) {
+void run(Cuda where, const Strided& walk, const T* source, Accumulator<T>* target, Add add) {
   enqueue(where, walk, source, target, add);
 }
 
 /// Loops beyond those that a kernel takes are walked here.
-template <class T, class Combine>
-void walk_outer(Cuda where, const Walk& walk, std::size_t level, const T* source, T* target, Combine combine) {
+template <class T, class V, class Combine>
+void walk_outer(Cuda where, const Walk& walk, std::size_t level, const T* source, V* target, Combine combine) {
   if (level > most_loops) {
     const auto& loop = walk.loops[level - 1];
     for (Index i = 0; i < loop.extent; ++i)
@@ -117,8 +117,8 @@ void walk_outer(Cuda where, const Walk& walk, std::size_t level, const T* source
   run(where, strided, source, target, combine);
 }
 
-template <class T, class Combine>
-void box(Cuda where, const T* source, const Box& source_box, T* target, const Box& target_box, const Box& part,
+template <class T, class V, class Combine>
+void box(Cuda where, const T* source, const Box& source_box, V* target, const Box& target_box, const Box& part,
          Combine combine) {
   if (part.empty()) return;
   const Walk walk(source_box, target_box, part);
@@ -145,7 +145,8 @@ void copy_box(Cuda where, const T* source, const Box& source_box, T* target, con
 }
 
 template <class T>
-void add_box(Cuda where, const T* source, const Box& source_box, T* target, const Box& target_box, const Box& part) {
+void add_box(Cuda where, const T* source, const Box& source_box, Accumulator<T>* target, const Box& target_box,
+             const Box& part) {
   box(where, source, source_box, target, target_box, part, Add{});
 }
 
@@ -165,10 +166,10 @@ void join_columns(Cuda where, const T* blocks, Index rows, std::span<const Index
   });
 }
 
-#define INSTANTIATE(T)                                                               \
-  template void copy_box<T>(Cuda, const T*, const Box&, T*, const Box&, const Box&); \
-  template void add_box<T>(Cuda, const T*, const Box&, T*, const Box&, const Box&);  \
-  template void split_columns<T>(Cuda, const T*, Index, std::span<const Index>, T*); \
+#define INSTANTIATE(T)                                                                           \
+  template void copy_box<T>(Cuda, const T*, const Box&, T*, const Box&, const Box&);             \
+  template void add_box<T>(Cuda, const T*, const Box&, Accumulator<T>*, const Box&, const Box&); \
+  template void split_columns<T>(Cuda, const T*, Index, std::span<const Index>, T*);             \
   template void join_columns<T>(Cuda, const T*, Index, std::span<const Index>, T*);
 TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
 #undef INSTANTIATE

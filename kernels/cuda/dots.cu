@@ -251,14 +251,14 @@ void fold_leaves(Cuda cuda, const T* leaves, Index count, Index leaves_per_sum, 
 
 #define TARTAN_INSTANTIATE(T, I) \
   template void hit_dots(Cuda, Matrix<const T>, Index, const I*, Index, Matrix<const T>, const Index*, T*);
-TARTAN_FOR_EACH_LOOKUP(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_REAL_LOOKUP(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 #define TARTAN_INSTANTIATE(T)                                                       \
   template void row_dots(Cuda, Matrix<const T>, Matrix<const T>, T*);               \
   template void leaf_dots(Cuda, Matrix<const T>, Matrix<const T>, Accumulator<T>*); \
   template void row_dots_backward(Cuda, Matrix<const T>, Matrix<const T>, const T*, Matrix<T>, Matrix<T>);
-TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_REAL_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 template void fold_leaves(Cuda, const float*, Index, Index, float*);
 template void fold_leaves(Cuda, const double*, Index, Index, double*);

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include <tartan/base/half_types.hpp>
 #include <tartan/device/device.hpp>
 
 #include "comm/transport.hpp"
@@ -13,8 +14,11 @@
 /// where MPI takes that.
 namespace tartan {
 
-/// Whether communicators are given what lies on `device` as it is.
-inline bool goes_as_it_is(Device device) { return device.is_cpu() || transport() == Transport::mpi; }
+/// Whether communicators are given what lies on `device` as it is: never the half types, which they add on the host.
+template <class T>
+bool goes_as_it_is(Device device) {
+  return device.is_cpu() || (transport() == Transport::mpi && !is_half_type<T>);
+}
 
 /// What a collective is to read. On the CPU and for an MPI that takes device memory, the elements themselves, which are
 /// final; otherwise a page-locked copy of them.
@@ -23,7 +27,7 @@ class Outbound {
  public:
   Outbound(Device device, std::span<const T> elements) : elements_{elements} {
     if (device.is_cpu() || elements.empty()) return;
-    if (!goes_as_it_is(device)) {
+    if (!goes_as_it_is<T>(device)) {
       pinned_ = device::Pinned(elements.size_bytes());
       device::copy_later(device, pinned_.data(), elements.data(), elements.size_bytes());
       elements_ = {reinterpret_cast<const T*>(pinned_.data()), elements.size()};
@@ -43,7 +47,7 @@ class Inbound {
  public:
   Inbound(Device device, std::span<T> elements) : device_{device}, target_{elements}, elements_{elements} {
     if (device.is_cpu() || elements.empty()) return;
-    if (goes_as_it_is(device)) {
+    if (goes_as_it_is<T>(device)) {
       device::Mark(device).wait();  // what reads or writes them until now
     } else {
       pinned_ = device::Pinned(elements.size_bytes());
@@ -74,7 +78,7 @@ inline constexpr Index staged_bytes = Index{1} << 23;
 template <class T, class Collective>
 void in_pieces(Device device, const T* in, bool reads, T* out, bool writes, Index n, const Collective& collective) {
   const auto whole = static_cast<std::size_t>(n);
-  if (goes_as_it_is(device)) {
+  if (goes_as_it_is<T>(device)) {
     if (!device.is_cpu()) device::Mark(device).wait();
     return collective(std::span<const T>(in, whole), std::span<T>(out, whole));
   }

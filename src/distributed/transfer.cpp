@@ -1,6 +1,7 @@
 #include "distributed/transfer.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 #include <tartan/tensor/tensor.hpp>
 
@@ -176,9 +177,23 @@ void Transfer::apply(const T* in, T* out) const {
                 [&](auto where) { kernels::copy_box(where, in, before_, alone.data(), mine->box, mine->box); });
     stays = alone.to(target_device_);
   }
+  // Terms are added in the accumulator and rounded once.
+  using A = Accumulator<T>;
+  constexpr bool apart = !std::is_same_v<T, A>;
+  Tensor<A> wide;
+  if (apart && many_terms_) wide = Tensor<A>(Shape{after_.elements()}, target_device_);
+  A* sums = nullptr;
+  if constexpr (apart) {
+    sums = wide.data();
+  } else {
+    sums = out;
+  }
   kernels::on(target_device_, [&](auto where) {
-    if (many_terms_ || covered < after_.elements())
+    if (many_terms_) {
+      kernels::fill(where, sums, after_.elements(), additive_identity<A>());
+    } else if (covered < after_.elements()) {
       kernels::fill(where, out, after_.elements(), additive_identity<T>());
+    }
     const T* next = std::as_const(received).data();
     for (const auto& item : receives_) {
       const bool local = item.peer == me;
@@ -186,11 +201,14 @@ void Transfer::apply(const T* in, T* out) const {
       const T* source = in_place ? in : local ? std::as_const(stays).data() : next;
       const Box& source_box = in_place ? before_ : item.box;
       if (many_terms_) {
-        kernels::add_box(where, source, source_box, out, after_, item.box);
+        kernels::add_box(where, source, source_box, sums, after_, item.box);
       } else {
         kernels::copy_box(where, source, source_box, out, after_, item.box);
       }
       if (!local) next += item.box.elements();
+    }
+    if constexpr (apart) {
+      if (many_terms_) kernels::round_to(where, sums, after_.elements(), out);
     }
   });
 }

@@ -180,14 +180,13 @@ Variable<T> pooled(const Lookup<T, I>& lookup, const Bags<I>& bags, const Poolin
         return;
       }
       const T* factors = weights.is_null() ? nullptr : weights.value().local().data();
-      kernels::sum_bags(cpu, at_hand, first_row, ids, offsets.data(), factors, rows.padding, to);
+      const Index* divisors = pooling.mode == BagMode::mean ? counts.data() : nullptr;
+      kernels::sum_bags(cpu, at_hand, first_row, ids, offsets.data(), factors, divisors, rows.padding, to);
       const T zero = term_of_zero<T>(value.distribution());
       for (Index b = 0; b < rows_here; ++b) {
         const Index count = counts[static_cast<std::size_t>(b)];
         const std::span row(to.row(b), static_cast<std::size_t>(to.columns));
         if (count == 0) std::ranges::fill(row, zero);
-        if (count == 0 || pooling.mode != BagMode::mean) continue;
-        for (T& x : row) x /= static_cast<T>(count);
       }
     });
   });

@@ -11,14 +11,14 @@ namespace {
 
 template <class T>
 T fold(Reduction reduction, int ranks, Index i) {
-  T result = value<T>(0, i);
+  auto result = static_cast<Accumulator<T>>(value<T>(0, i));
   for (int r = 1; r < ranks; ++r) {
-    const T next = value<T>(r, i);
+    const auto next = static_cast<Accumulator<T>>(value<T>(r, i));
     result = reduction == Reduction::sum   ? result + next
              : reduction == Reduction::max ? std::max(result, next)
                                            : std::min(result, next);
   }
-  return result;
+  return static_cast<T>(result);
 }
 
 template <class T>
@@ -58,8 +58,8 @@ constexpr Index lengths[] = {0, 1, 5, 700};
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("broadcast gives the root's data to every rank", "", float, double, std::int32_t, std::int64_t,
-                   std::byte) {
+TEMPLATE_TEST_CASE("broadcast gives the root's data to every rank", "", float, double, bfloat16, half, std::int32_t,
+                   std::int64_t, std::byte) {
   using T = TestType;
   for (const Index bytes : chunk_sizes()) {
     const ChunkScope chunks(bytes);
@@ -73,7 +73,8 @@ TEMPLATE_TEST_CASE("broadcast gives the root's data to every rank", "", float, d
   }
 }
 
-TEMPLATE_TEST_CASE("reductions combine every rank's element", "", float, double, std::int32_t, std::int64_t) {
+TEMPLATE_TEST_CASE("reductions combine every rank's element", "", float, double, bfloat16, half, std::int32_t,
+                   std::int64_t) {
   using T = TestType;
   const int ranks = world().size();
   for (const Index bytes : chunk_sizes()) {
@@ -106,8 +107,8 @@ TEMPLATE_TEST_CASE("reductions combine every rank's element", "", float, double,
   }
 }
 
-TEMPLATE_TEST_CASE("gather and scatter are each other's inverse", "", float, double, std::int32_t, std::int64_t,
-                   std::byte) {
+TEMPLATE_TEST_CASE("gather and scatter are each other's inverse", "", float, double, bfloat16, half, std::int32_t,
+                   std::int64_t, std::byte) {
   using T = TestType;
   for_each_case([](const std::vector<Index>& counts, Index count) {
     const auto mine = values<T>(world().rank(), count);
@@ -159,7 +160,7 @@ TEMPLATE_TEST_CASE("all_gather is gather to every rank", "", float, double, std:
   });
 }
 
-TEMPLATE_TEST_CASE("reduce_scatter cuts the sum", "", float, double, std::int32_t, std::int64_t) {
+TEMPLATE_TEST_CASE("reduce_scatter cuts the sum", "", float, double, bfloat16, half, std::int32_t, std::int64_t) {
   using T = TestType;
   for_each_case([](const std::vector<Index>& counts, Index count) {
     const auto all = values<T>(world().rank(), total(counts));
@@ -170,8 +171,8 @@ TEMPLATE_TEST_CASE("reduce_scatter cuts the sum", "", float, double, std::int32_
   });
 }
 
-TEMPLATE_TEST_CASE("all_to_all brings each piece to its rank", "", float, double, std::int32_t, std::int64_t,
-                   std::byte) {
+TEMPLATE_TEST_CASE("all_to_all brings each piece to its rank", "", float, double, bfloat16, half, std::int32_t,
+                   std::int64_t, std::byte) {
   using T = TestType;
   const int ranks = world().size();
   const int rank = world().rank();

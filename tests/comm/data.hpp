@@ -7,16 +7,20 @@
 #include <type_traits>
 #include <vector>
 
+#include <tartan/base/half_types.hpp>
 #include <tartan/comm/agreement.hpp>
 #include <tartan/comm/communicator.hpp>
 
 namespace tartan::testing {
 
-/// Element `i` of source `source`: different for every pair in use, and exact in every type (for bytes: modulo 256).
+/// Element `i` of source `source`: different for every pair in use, and exact in every type (for bytes: modulo 256). Of
+/// the half types, numbers from 1 on that fill all their digits: float adds a few of them exactly, they do not.
 template <class T>
 T value(Index source, Index i) {
   if constexpr (std::is_same_v<T, std::byte>) {
     return static_cast<std::byte>((source * 89 + i * 7 + i / 256) & 0xff);
+  } else if constexpr (is_half_type<T>) {
+    return T::from_bits(static_cast<std::uint16_t>(T(1).bits + ((source * 89 + i * 7 + i / 256) & 0x3ff)));
   } else {
     return static_cast<T>(source * 4096 + i - 1000);
   }

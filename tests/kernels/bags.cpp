@@ -1,6 +1,7 @@
 #include "kernels/bags.hpp"
 
 #include <limits>
+#include <numeric>
 
 #include "kernels/cpu/reference.hpp"
 #include "storage.hpp"
@@ -28,12 +29,16 @@ void check_bags(Index columns) {
   const auto ids = bag_ids<I>();
   const Index bags = std::ssize(offsets) - 1;
   const Storage<T> table{rows, columns, columns % 3, columns % 5}, factors{std::ssize(ids), 1, 0, 0, 4};
+  std::vector<Index> divisors(bags);
+  std::iota(divisors.begin(), divisors.end(), 2);
   INFO("columns " << columns);
   for (const Index skipped : {Index{-1}, padding}) {
     for (const T* factor : {static_cast<const T*>(nullptr), factors.read().data}) {
+      const Index* const divisor = factor == nullptr ? divisors.data() : nullptr;
       Storage<T> out{bags, columns, columns % 4, columns % 7}, expected = out;
-      sum_bags(Cpu{}, table.read(), first_row, ids.data(), offsets.data(), factor, skipped, out.view());
-      reference::sum_bags(table.read(), first_row, ids.data(), offsets.data(), factor, skipped, expected.view());
+      sum_bags(Cpu{}, table.read(), first_row, ids.data(), offsets.data(), factor, divisor, skipped, out.view());
+      reference::sum_bags(table.read(), first_row, ids.data(), offsets.data(), factor, divisor, skipped,
+                          expected.view());
       REQUIRE(out == expected);
     }
     Storage<T> out{bags, columns, columns % 4, columns % 7}, expected = out;
@@ -60,14 +65,15 @@ TEST_CASE("bags without a hit are -0.0, the largest 0.0", "[kernels]") {
   const std::vector<Index> bounds{0, 2, 3, 3};
   const Storage<double> table{rows, 5};
   Storage<double> out{3, 5};
-  sum_bags(Cpu{}, table.read(), first_row, ids.data(), bounds.data(), nullptr, padding, out.view());
+  sum_bags(Cpu{}, table.read(), first_row, ids.data(), bounds.data(), nullptr, nullptr, padding, out.view());
   for (Index i = 0; i < 15; ++i) REQUIRE(same_bits(out.view().data[i], -0.0));
   std::vector<Index> winners(15);
   max_bags(Cpu{}, table.read(), first_row, ids.data(), bounds.data(), padding, out.view(), winners.data());
   for (Index i = 0; i < 15; ++i) REQUIRE(same_bits(out.view().data[i], 0.0));
   REQUIRE(winners == std::vector<Index>(15, -1));
   const Index none = 0;
-  sum_bags(Cpu{}, table.read(), first_row, ids.data(), &none, nullptr, padding, Matrix<double>{nullptr, 0, 5, 5});
+  sum_bags(Cpu{}, table.read(), first_row, ids.data(), &none, nullptr, nullptr, padding,
+           Matrix<double>{nullptr, 0, 5, 5});
 }
 
 TEST_CASE("the first of equal hits wins, and a NaN only where it comes first", "[kernels]") {

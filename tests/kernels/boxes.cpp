@@ -11,8 +11,8 @@ namespace tartan {
 namespace {
 
 /// What copy_box and add_box mean, one element at a time.
-template <class T, class Combine>
-void naive(const std::vector<T>& source, const Box& source_box, std::vector<T>& target, const Box& target_box,
+template <class T, class U, class Combine>
+void naive(const std::vector<T>& source, const Box& source_box, std::vector<U>& target, const Box& target_box,
            const Box& part, Combine combine) {
   const Shape shape = part.shape();
   for (Index flat = 0; flat < shape.elements(); ++flat) {
@@ -23,7 +23,7 @@ void naive(const std::vector<T>& source, const Box& source_box, std::vector<T>& 
       in_source[d] += part[dim].begin - source_box[dim].begin;
       in_target[d] += part[dim].begin - target_box[dim].begin;
     }
-    T& element = target[static_cast<std::size_t>(target_box.shape().flat(in_target))];
+    U& element = target[static_cast<std::size_t>(target_box.shape().flat(in_target))];
     element = combine(element, source[static_cast<std::size_t>(source_box.shape().flat(in_source))]);
   }
 }
@@ -40,7 +40,8 @@ Box around(const Box& inner, Draw draw) {
   return outer;
 }
 
-TEMPLATE_TEST_CASE("copy_box and add_box do what a naive loop does", "", float, double, std::int32_t, std::int64_t) {
+TEMPLATE_TEST_CASE("copy_box and add_box do what a naive loop does", "", float, double, bfloat16, half, std::int32_t,
+                   std::int64_t) {
   const RandomStream stream(1, "boxes");
   Index count = 0;
   const auto draw = [&](Index bound) { return stream.below(count++, bound); };
@@ -67,12 +68,14 @@ TEMPLATE_TEST_CASE("copy_box and add_box do what a naive loop does", "", float, 
       naive(source, source_box, expected, target_box, part, [](TestType, TestType s) { return s; });
       REQUIRE(target == expected);
 
-      target = before;
-      expected = before;
-      kernels::add_box(kernels::Cpu{}, source.data(), source_box, target.data(), target_box, part);
-      naive(source, source_box, expected, target_box, part,
-            [](TestType t, TestType s) { return static_cast<TestType>(t + s); });
-      REQUIRE(target == expected);
+      using A = Accumulator<TestType>;
+      std::vector<A> sums(before.size());
+      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = static_cast<A>(1000 * (i + 1));
+      auto expected_sums = sums;
+      kernels::add_box(kernels::Cpu{}, source.data(), source_box, sums.data(), target_box, part);
+      naive(source, source_box, expected_sums, target_box, part,
+            [](A t, TestType s) { return static_cast<A>(t + static_cast<A>(s)); });
+      REQUIRE(sums == expected_sums);
     }
   }
 }

@@ -1,6 +1,7 @@
 // Bags of ids on a CUDA device against the naive ones, bit for bit.
 
 #include <limits>
+#include <numeric>
 
 #include "cuda_storage.hpp"
 #include "kernels/bags.hpp"
@@ -29,19 +30,24 @@ void check_bags(const std::vector<Index>& offsets, const Storage<T>& table, Inde
   const auto ids = bag_ids<I>(offsets);
   const Index bags = std::ssize(offsets) - 1, columns = table.read().columns;
   const Storage<T> factors{std::ssize(ids), 1, 0, 0, 4};
+  std::vector<Index> counts(static_cast<std::size_t>(bags));
+  std::iota(counts.begin(), counts.end(), 1);
   const auto ids_there = there(ids);
   const auto offsets_there = there(offsets);
+  const auto divisors_there = there(counts);
   const CudaStorage<T> table_there(table), factors_there(factors);
   INFO("bags " << bags << " columns " << columns << " gap " << gap << " offset " << offset);
   for (const Index skipped : {Index{-1}, padding}) {
     for (const bool weighted : {false, true}) {
       Storage<T> expected{bags, columns, gap, offset};
       CudaStorage<T> out(expected);
+      const Index* const divisors = weighted ? nullptr : counts.data();
       reference::sum_bags(table.read(), first_row, ids.data(), offsets.data(), weighted ? factors.read().data : nullptr,
-                          skipped, expected.view());
+                          divisors, skipped, expected.view());
       on(gpu(), [&](auto where) {
         sum_bags(where, table_there.read(), first_row, ids_there.data(), offsets_there.data(),
-                 weighted ? factors_there.read().data : nullptr, skipped, out.view());
+                 weighted ? factors_there.read().data : nullptr, weighted ? nullptr : divisors_there.data(), skipped,
+                 out.view());
       });
       REQUIRE(out == expected);
     }
@@ -83,7 +89,8 @@ TEST_CASE("more bags than a CUDA device has threads at once", "[kernels][cuda][s
   check_bags<float, std::int64_t>(offsets, Storage<float>{rows, 12}, 0, 0);
 }
 
-TEST_CASE("on a CUDA device the first of equal hits wins, and a NaN only where it comes first", "[kernels][cuda][sanitizer]") {
+TEST_CASE("on a CUDA device the first of equal hits wins, and a NaN only where it comes first",
+          "[kernels][cuda][sanitizer]") {
   constexpr float nan = std::numeric_limits<float>::quiet_NaN();
   const auto table = there(std::vector<float>{1, nan, 2, -0.0f, 1, 3, 2, 0.0f});
   const auto ids = there(std::vector<Index>{0, 1, 0, 1, 0});

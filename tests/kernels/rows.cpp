@@ -32,6 +32,8 @@ TEST_CASE("gather copies the shard's rows and gives rows of -0.0 for the others"
   check_gather<float, std::int64_t>();
   check_gather<double, std::int32_t>();
   check_gather<double, std::int64_t>();
+  check_gather<bfloat16, std::int32_t>();
+  check_gather<half, std::int64_t>();
   check_gather<std::int32_t, std::int64_t>();
   check_gather<std::int64_t, std::int32_t>();
 }

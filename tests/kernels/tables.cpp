@@ -47,6 +47,8 @@ TEST_CASE("tables gathered together are those gathered one by one", "[kernels]")
     check_tables<float, std::int32_t>({}, count);
     check_tables<float, std::int64_t>({5}, count);
     check_tables<double, std::int64_t>({4, 4}, count);
+    check_tables<bfloat16, std::int64_t>({16, 3, 1, 128, 33, 2}, count);
+    check_tables<half, std::int32_t>({5, 8}, count);
     check_tables<std::int32_t, std::int64_t>({16, 0, 1, 128, 3, 600, 64}, count);
     check_tables<std::int64_t, std::int32_t>(widths(), count);
   }

@@ -87,9 +87,10 @@ void check_rows(Index columns) {
   check("leaves of powers", Storage<double>{distinct, (columns + 31) / 32}, [&](Storage<double>& out) {
     leaf_power_sums(Cpu{}, table.read(), plan.rows.data(), distinct, 1.5, out.view().data);
   });
+  const std::vector<Index> divisors(bags, 3);
   for (const T* factor : {static_cast<const T*>(nullptr), factors.read().data}) {
     check("sums of bags", Storage<T>{bags, columns, 1}, [&](Storage<T>& out) {
-      sum_bags(Cpu{}, table.read(), 0, ids.data(), offsets.data(), factor, 3, out.view());
+      sum_bags(Cpu{}, table.read(), 0, ids.data(), offsets.data(), factor, divisors.data(), 3, out.view());
     });
   }
   std::vector<Index> winners(bags * columns), expected;

@@ -35,6 +35,15 @@ TEST_CASE("a 1-d tensor is an Eigen vector") {
   CHECK(vector_map(constant).sum() == 4.5f);
 }
 
+TEST_CASE("tensors of half types are Eigen's matrices of theirs") {
+  Tensor<bfloat16> tensor(Shape{2, 2}, bfloat16(1.5F));
+  matrix_map(tensor)(1, 0) = Eigen::bfloat16(-3.0F);
+  CHECK(tensor[2] == -3);
+  Tensor<half> vector(Shape{3}, half(0.25F));
+  const Tensor<half>& constant = vector;
+  CHECK(static_cast<float>(vector_map(constant).sum()) == 0.75F);
+}
+
 TEST_CASE("an Eigen map of another number of dimensions is refused") {
   Tensor<double> tensor(Shape{2, 3, 4});
   CHECK_THROWS_AS(matrix_map(tensor), Error);

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <compare>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
@@ -24,7 +25,8 @@ constexpr float narrow_to_odd(double value) {
 }  // namespace detail
 
 /// The upper half of an IEEE float: its range, 8 bits of precision. Memory and messages hold it; arithmetic is done in
-/// float. Conversions, all explicit, round to nearest, ties to even, once; a NaN becomes the quiet NaN of its
+/// float. Conversions, all explicit, round to nearest, ties to even, once (integers
+/// up to 2^53 in magnitude); a NaN becomes the quiet NaN of its
 /// sign.
 struct bfloat16 {
   std::uint16_t bits;
@@ -32,7 +34,8 @@ struct bfloat16 {
   bfloat16() = default;
   explicit constexpr bfloat16(float value) : bits{narrow(value)} {}
   explicit constexpr bfloat16(double value) : bfloat16(detail::narrow_to_odd(value)) {}
-  explicit constexpr bfloat16(int value) : bfloat16(static_cast<double>(value)) {}
+  template <std::integral I>
+  explicit constexpr bfloat16(I value) : bfloat16(static_cast<double>(value)) {}
   static constexpr bfloat16 from_bits(std::uint16_t bits) { return std::bit_cast<bfloat16>(bits); }
 
   explicit constexpr operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
@@ -54,7 +57,8 @@ struct half {
   half() = default;
   explicit constexpr half(float value) : bits{narrow(value)} {}
   explicit constexpr half(double value) : half(detail::narrow_to_odd(value)) {}
-  explicit constexpr half(int value) : half(static_cast<double>(value)) {}
+  template <std::integral I>
+  explicit constexpr half(I value) : half(static_cast<double>(value)) {}
   static constexpr half from_bits(std::uint16_t bits) { return std::bit_cast<half>(bits); }
 
   explicit constexpr operator float() const {

@@ -17,10 +17,14 @@ enum class Reduction { sum, max, min };
 /// communicator and all that descend from it (dup, split) refuse further calls.
 ///
 /// Every typed collective is collective over the communicator: all its ranks call it with matching arguments, empty
-/// contributions included. Element types: float, double, int32, int64 (and std::byte where nothing is reduced). Counts
-/// are 64-bit; a call that is too large for MPI's int is cut into several, by sizes that all ranks know
-/// (chunk_bytes()). Sizes that contradict each other on one rank throw Error there before anything is sent. Where
+/// contributions included. Element types: float, double, bfloat16, half, int32, int64 (and std::byte where nothing is
+/// reduced). Counts are 64-bit; a call that is too large for MPI's int is cut into several, by sizes that all ranks
+/// know (chunk_bytes()). Sizes that contradict each other on one rank throw Error there before anything is sent. Where
 /// output and input may be the same memory, they are so on every rank or on none. On one rank a collective only copies.
+///
+/// bfloat16 and half travel as 16 bits and are reduced in float, in the order of ranks, rounded once: an all-to-all
+/// brings each rank the terms of its block of the n elements, which it combines (that is reduce_scatter); all_reduce
+/// all-gathers the blocks, and reduce gathers them, which sends up to n elements more than its record says.
 class Communicator {
  public:
   /// No communicator: rank -1 of size 0.

@@ -29,7 +29,7 @@ enum class LocalCheck {
 /// Copies share the elements. Writing goes through modify(), which every rank calls and which advances version(), so
 /// that whatever was derived from the old elements can tell.
 ///
-/// Element types: float, double, int32, int64.
+/// Element types: float, double, bfloat16, half, int32, int64.
 template <class T>
 class DistributedTensor {
  public:
@@ -162,6 +162,8 @@ DistributedTensor<T> DistributedTensor<T>::from_function(Distribution distributi
 
 extern template class DistributedTensor<float>;
 extern template class DistributedTensor<double>;
+extern template class DistributedTensor<bfloat16>;
+extern template class DistributedTensor<half>;
 extern template class DistributedTensor<std::int32_t>;
 extern template class DistributedTensor<std::int64_t>;
 

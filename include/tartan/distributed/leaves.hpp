@@ -27,7 +27,8 @@ void require_leaves(const Distribution& distribution, int dim);
 
 /// Collective over the axis that splits dimension `dim`, which require_leaves() must accept. `leaves` has the sums of
 /// the leaves of this rank's block, row-major (n, leaves); the result is the n sums over all leaves. The ranks along
-/// the axis have the same n. Nothing on inactive ranks.
+/// the axis have the same n. Nothing on inactive ranks. For float and double: leaves of half
+/// types are floats.
 template <class T>
 std::vector<T> sum_leaves(const Distribution& distribution, int dim, std::span<const T> leaves, Index n);
 /// The same for `leaves` (n, leaves of the block) on any device; `out`, of n elements, lies on the same one.

@@ -3,6 +3,7 @@
 #include <span>
 #include <type_traits>
 
+#include <tartan/base/half_types.hpp>
 #include <tartan/base/shape.hpp>
 #include <tartan/tensor/buffer.hpp>
 
@@ -14,7 +15,7 @@ namespace tartan {
 /// [] throw Error for them, data() is the device's pointer, and to(Device{}) brings a copy to the host.
 template <class T>
 class Tensor {
-  static_assert(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>);
+  static_assert((std::is_arithmetic_v<T> || is_half_type<T>)&&!std::is_same_v<T, bool>);
 
  public:
   using value_type = T;
@@ -75,11 +76,13 @@ class Tensor {
 /// The identity of addition: -0.0 for floating types (x + -0.0 is x for every x, also for x = -0.0), 0 for integers.
 template <class T>
 constexpr T additive_identity() {
-  return std::is_floating_point_v<T> ? -T{} : T{};
+  return is_floating<T> ? -T{} : T{};
 }
 
 extern template class Tensor<float>;
 extern template class Tensor<double>;
+extern template class Tensor<bfloat16>;
+extern template class Tensor<half>;
 extern template class Tensor<std::int32_t>;
 extern template class Tensor<std::int64_t>;
 
