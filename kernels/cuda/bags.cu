@@ -11,7 +11,6 @@ namespace tartan::kernels {
 namespace {
 
 constexpr int threads = 256;
-constexpr int in_flight = 8;  // rows that a thread reads before it uses the first
 
 /// Bags of ids on a shard, and who computes what of them: a group of `lanes` lanes a row of the result, or a part of it
 /// that all of them have a pack of.
@@ -25,8 +24,8 @@ struct Bags {
   int lanes;
 
   /// Calls begin(b, c) for the columns from c on of each bag b that are the thread's, then hit(i, pack) for its hits in
-  /// order, and end(b, c).
-  template <int width, class Begin, class Hit, class End>
+  /// order, and end(b, c). `in_flight` rows are read before the first is used.
+  template <int width, int in_flight, class Begin, class Hit, class End>
   __device__ void visit(Begin begin, Hit hit, End end) const {
     const Index tiles = (columns + width * lanes - 1) / (width * lanes);
     const Index lane = static_cast<Index>(threadIdx.x) % lanes;
@@ -63,26 +62,26 @@ __global__ void __launch_bounds__(threads, 2)
   using A = Accumulator<T>;
   A total[width];
   bool found = false;
-  bags.template visit<width>([&](Index, Index) { found = false; },
-                             [&](Index i, const Pack<T, width>& row) {
-                               const A factor = factors != nullptr ? static_cast<A>(factors[i]) : A{1};
+  bags.template visit<width, 8>([&](Index, Index) { found = false; },
+                                [&](Index i, const Pack<T, width>& row) {
+                                  const A factor = factors != nullptr ? static_cast<A>(factors[i]) : A{1};
 #pragma unroll
-                               for (int j = 0; j < width; ++j) {
-                                 const auto value = static_cast<A>(row.of[j]);
-                                 const A term = factors != nullptr ? factor * value : value;
-                                 total[j] = found ? total[j] + term : term;
-                               }
-                               found = true;
-                             },
-                             [&](Index b, Index column) {
-                               Pack<T, width> result;
-                               const A divisor = divisors != nullptr ? static_cast<A>(divisors[b]) : A{1};
+                                  for (int j = 0; j < width; ++j) {
+                                    const auto value = static_cast<A>(row.of[j]);
+                                    const A term = factors != nullptr ? factor * value : value;
+                                    total[j] = found ? total[j] + term : term;
+                                  }
+                                  found = true;
+                                },
+                                [&](Index b, Index column) {
+                                  Pack<T, width> result;
+                                  const A divisor = divisors != nullptr ? static_cast<A>(divisors[b]) : A{1};
 #pragma unroll
-                               for (int j = 0; j < width; ++j) {
-                                 result.of[j] = static_cast<T>(found ? total[j] / divisor : static_cast<A>(-0.0));
-                               }
-                               store_pack(out.data + b * out.stride + column, result);
-                             });
+                                  for (int j = 0; j < width; ++j) {
+                                    result.of[j] = static_cast<T>(found ? total[j] / divisor : static_cast<A>(-0.0));
+                                  }
+                                  store_pack(out.data + b * out.stride + column, result);
+                                });
 }
 
 template <class T, int width>
@@ -90,7 +89,7 @@ __global__ void __launch_bounds__(threads, 2) max(Bags<T> bags, Matrix<T> out, I
   using A = Accumulator<T>;
   Pack<T, width> largest;
   Index winner[width];
-  bags.template visit<width>(
+  bags.template visit<width, 4>(
       [&](Index, Index) {
 #pragma unroll
         for (int j = 0; j < width; ++j) winner[j] = -1;

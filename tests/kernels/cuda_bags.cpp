@@ -1,11 +1,10 @@
-// Bags of ids on a CUDA device against the naive ones, bit for bit.
+// Bags of ids on a CUDA device against those of the CPU, bit for bit.
 
 #include <limits>
 #include <numeric>
 
 #include "cuda_storage.hpp"
 #include "kernels/bags.hpp"
-#include "kernels/cpu/reference.hpp"
 #include "support/catch.hpp"
 
 namespace tartan::kernels {
@@ -42,8 +41,8 @@ void check_bags(const std::vector<Index>& offsets, const Storage<T>& table, Inde
       Storage<T> expected{bags, columns, gap, offset};
       CudaStorage<T> out(expected);
       const Index* const divisors = weighted ? nullptr : counts.data();
-      reference::sum_bags(table.read(), first_row, ids.data(), offsets.data(), weighted ? factors.read().data : nullptr,
-                          divisors, skipped, expected.view());
+      sum_bags(Cpu{}, table.read(), first_row, ids.data(), offsets.data(), weighted ? factors.read().data : nullptr,
+               divisors, skipped, expected.view());
       on(gpu(), [&](auto where) {
         sum_bags(where, table_there.read(), first_row, ids_there.data(), offsets_there.data(),
                  weighted ? factors_there.read().data : nullptr, weighted ? nullptr : divisors_there.data(), skipped,
@@ -55,7 +54,7 @@ void check_bags(const std::vector<Index>& offsets, const Storage<T>& table, Inde
     CudaStorage<T> out(expected);
     std::vector<Index> winners(bags * columns);
     auto winners_there = there(winners);
-    reference::max_bags(table.read(), first_row, ids.data(), offsets.data(), skipped, expected.view(), winners.data());
+    max_bags(Cpu{}, table.read(), first_row, ids.data(), offsets.data(), skipped, expected.view(), winners.data());
     on(gpu(), [&](auto where) {
       max_bags(where, table_there.read(), first_row, ids_there.data(), offsets_there.data(), skipped, out.view(),
                winners_there.data());
@@ -72,9 +71,11 @@ void check_widths() {
   }
 }
 
-TEST_CASE("bags on a CUDA device are the naive ones", "[kernels][cuda][sanitizer]") {
+TEST_CASE("bags on a CUDA device are those of the CPU", "[kernels][cuda][sanitizer]") {
   check_widths<float, std::int32_t>();
   check_widths<double, std::int64_t>();
+  check_widths<bfloat16, std::int64_t>();
+  check_widths<half, std::int32_t>();
   for (const Index columns : {4, 16, 128, 512}) {  // where rows are read by 16 bytes
     check_bags<float, std::int64_t>(some_bags, Storage<float>{rows, columns, 4, 8}, 8, 4);
     check_bags<double, std::int32_t>(some_bags, Storage<double>{rows, columns}, 2, 0);
@@ -133,6 +134,8 @@ TEST_CASE("the dots of hits on a CUDA device are those of the CPU", "[kernels][c
   for (const Index columns : widths()) {
     check_hit_dots<float, std::int32_t>(columns, columns % 4, columns % 5);
     check_hit_dots<double, std::int64_t>(columns, columns % 2, 0);
+    check_hit_dots<bfloat16, std::int32_t>(columns, columns % 3, columns % 5);
+    check_hit_dots<half, std::int64_t>(columns, 0, 0);
   }
   for (const Index columns : {4, 12, 16, 20, 64, 68, 512}) check_hit_dots<float, std::int64_t>(columns, 4, 8);
 }

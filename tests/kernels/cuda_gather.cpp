@@ -50,6 +50,8 @@ TEST_CASE("gathers on a CUDA device copy the shard's rows and give rows of -0.0 
           "[kernels][cuda][sanitizer]") {
   check_widths<float, std::int32_t>();
   check_widths<double, std::int64_t>();
+  check_widths<bfloat16, std::int32_t>();
+  check_widths<half, std::int64_t>();
   check_widths<std::int32_t, std::int64_t>();
   check_widths<std::int64_t, std::int32_t>();
 }

@@ -72,6 +72,8 @@ TEST_CASE("tables gathered together on a CUDA device are those gathered one by o
       check_tables<float, std::int64_t>({5}, count, layout);
       check_tables<float, std::int64_t>({8, 128, 4, 16}, count, layout);
       check_tables<double, std::int64_t>({4, 4}, count, layout);
+      check_tables<bfloat16, std::int64_t>({8, 1, 5, 2}, count, layout);
+      check_tables<half, std::int32_t>({8, 64, 16}, count, layout);
       check_tables<double, std::int32_t>({1, 3, 2, 2}, count, layout);
       check_tables<std::int32_t, std::int64_t>({16, 0, 1, 128, 3, 60, 64}, count, layout);
     }
