@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/accumulator.hpp"
+#include "kernels/cuda_row_plan.hpp"
 #include "kernels/view.hpp"
 
 /// Row gather and its adjoint, the ordered row scatter-add, on the rows [first_row, first_row + rows) of a table.
@@ -34,6 +35,12 @@ void gather_rows(Cuda, Matrix<const T> table, Index first_row, const I* ids, Mat
 /// padding).
 template <class I>
 RowPlan plan_rows(Cpu, const I* ids, Index count, Index first_row, Index rows, Index padding);
+template <class I>
+CudaRowPlan plan_rows(Cuda, const I* ids, Index count, Index first_row, Index rows, Index padding);
+
+/// The same, made beside what is enqueued on the stream next, on a stream of Tartan's own, unless there are few ids.
+template <class I>
+CudaRowPlan plan_rows_aside(Cuda, const I* ids, Index count, Index first_row, Index rows, Index padding);
 
 /// What the hits of an id list contribute: hit i gives factors[i] · row source[i] of `rows`; row i where `source` is
 /// null, the row as it is where `factors` is null.
@@ -53,27 +60,58 @@ struct Contributions {
 /// left-folded in groups of 32, repeatedly, until one remains, which is rounded to T. The bits depend on nothing else.
 template <class T>
 void fold_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> out);
+template <class T>
+void fold_rows(Cuda, const CudaRowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> out);
 
 /// Adds row u of `values` to the table's row rows[u] for u < count, rounding once. The rows are distinct.
 template <class T>
 void add_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matrix<T> table);
+template <class T>
+void add_rows(Cuda, const Index* rows, Index count, Matrix<const T> values, Matrix<T> table);
 
 /// add_rows() of what fold_rows() gives before it is rounded, without the sums' way through memory: to the last bit
 /// where T is its own accumulator, otherwise with one rounding less.
 template <class T>
 void accumulate_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> table);
+template <class T>
+void accumulate_rows(Cuda, const CudaRowPlan& plan, std::type_identity_t<Contributions<T>> contributions,
+                     Matrix<T> table);
 
-/// out[u] is the sum of |w|^power over row rows[u] of the table, or its largest |w| where power is infinite, in double.
+/// Adds the contribution of each hit of ids[0], ..., ids[count - 1] (see plan_rows) to its row of the table, by atomic
+/// additions in no order: no plan is needed, and bits differ from run to run.
+template <class T, class I>
+void accumulate_rows_atomic(Cuda, const I* ids, Index count, Index first_row, Index padding,
+                            std::type_identity_t<Contributions<T>> contributions, Matrix<T> table);
+
+/// counts[i] for i < count, the number of ids of the plan, is how often the row of id i is hit; 0 where it is no hit.
+template <class T>
+void hit_counts(Cpu, const RowPlan& plan, Index count, T* counts);
+template <class T>
+void hit_counts(Cuda, const CudaRowPlan& plan, Index count, T* counts);
+
+/// out[u] is the sum of |w|^power over row rows[u] of the table, or its largest |w| where power is infinite, in double:
+/// leaf_power_sums() combined as fold_leaves() does, and 0 where there are no columns.
 template <class T>
 void row_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count, double power, double* out);
+template <class T>
+void row_power_sums(Cuda, Matrix<const T> table, const Index* rows, Index count, double power, double* out);
 
 /// The pieces of row_power_sums() for rows that may be split, as leaf_dots() has them: out[u · L + k],
 /// L = ceil(columns / 32), is that of columns 32k to 32k + 31.
 template <class T>
 void leaf_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count, double power, double* out);
+template <class T>
+void leaf_power_sums(Cuda, Matrix<const T> table, const Index* rows, Index count, double power, double* out);
+
+/// Makes of row_power_sums() of `count` rows, with that power, the factors by which max_norm shrinks them: with the
+/// norm n, max_norm / (n + 1e-7) where n > max_norm, otherwise 1.
+void norm_factors(Cpu, double* norms, Index count, double power, double max_norm);
+void norm_factors(Cuda, double* norms, Index count, double power, double max_norm);
 
 /// Multiplies row rows[u] of the table (row u where `rows` is null) by factors[u], where that is not 1.
 template <class T>
 void scale_rows(Cpu, const Index* rows, Index count, const double* factors, Matrix<T> table);
+template <class T>
+void scale_rows(Cuda, const Index* rows, Index count, const double* factors, Matrix<T> table);
 
 }  // namespace tartan::kernels

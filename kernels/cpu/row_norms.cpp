@@ -4,6 +4,7 @@
 #include "base/element_types.hpp"
 #include "base/parallel.hpp"
 #include "kernels/cpu/lanes.hpp"
+#include "kernels/cpu/row_sum.hpp"
 #include "kernels/rows.hpp"
 
 namespace tartan::kernels {
@@ -32,11 +33,8 @@ void row_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count, 
     parallel(count, table.columns * sizeof(T), [&](Index begin, Index end) {
       for (Index u = begin; u < end; ++u) {
         const T* row = table.row(rows[u]);
-        double result = 0;
-        for (Index c = 0; c < table.columns; ++c) {
-          result = combine(result, term(std::abs(static_cast<double>(row[c]))));
-        }
-        out[u] = result;
+        out[u] = row_sum(
+            table.columns, [&](Index c) { return term(std::abs(static_cast<double>(row[c]))); }, combine, 0.0);
       }
     });
   });
@@ -54,6 +52,15 @@ void leaf_power_sums(Cpu, Matrix<const T> table, const Index* rows, Index count,
       }
     });
   });
+}
+
+void norm_factors(Cpu, double* norms, Index count, double power, double max_norm) {
+  for (Index u = 0; u < count; ++u) {
+    const double norm = std::isinf(power) || power == 1 ? norms[u]
+                        : power == 2                    ? std::sqrt(norms[u])
+                                                        : std::pow(norms[u], 1 / power);
+    norms[u] = norm > max_norm ? max_norm / (norm + 1e-7) : 1;
+  }
 }
 
 template <class T>

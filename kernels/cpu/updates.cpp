@@ -6,6 +6,7 @@
 #include "base/element_types.hpp"
 #include "base/parallel.hpp"
 #include "kernels/cpu/lanes.hpp"
+#include "kernels/cpu/row_sum.hpp"
 
 namespace tartan::kernels {
 namespace {
@@ -87,11 +88,14 @@ template <class T>
 void row_squares(Cpu, Matrix<const T> gradient, double* sums) {
   parallel(gradient.rows, gradient.columns * sizeof(T), [=](Index begin, Index end) {
     for (Index u = begin; u < end; ++u) {
-      sums[u] = 0;
-      for (Index c = 0; c < gradient.columns; ++c) {
-        const auto g = static_cast<double>(gradient.row(u)[c]);
-        sums[u] += g * g;
-      }
+      const T* row = gradient.row(u);
+      sums[u] = row_sum(
+          gradient.columns,
+          [row](Index c) {
+            const auto g = static_cast<double>(row[c]);
+            return g * g;
+          },
+          std::plus<>{}, 0.0);
     }
   });
 }

@@ -35,6 +35,9 @@ class DeviceArray {
     if (data_ != nullptr) (void)cudaFreeAsync(data_, stream_);
   }
 
+  /// Frees the memory in the order of `stream` instead, which is after that of the one it was allocated on.
+  void free_on(cudaStream_t stream) { stream_ = stream; }
+
   /// Null where size() is 0.
   T* data() const { return data_; }
   Index size() const { return size_; }

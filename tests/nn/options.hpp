@@ -12,10 +12,18 @@ template <class T>
 void renormalize(Table<T>& table, const std::vector<Index>& ids, double max_norm, double p) {
   for (const Index id : std::set(ids.begin(), ids.end())) {
     const std::span row(table.values.data() + id * table.columns, static_cast<std::size_t>(table.columns));
-    double n = 0;
-    for (const T w : row) {
-      const double a = std::abs(static_cast<double>(w));
-      n = std::isinf(p) ? (std::isnan(a) || a > n ? a : n) : n + (p == 1 ? a : p == 2 ? a * a : std::pow(a, p));
+    const auto combine = [p](double a, double b) { return !std::isinf(p) ? a + b : std::isnan(b) || b > a ? b : a; };
+    double n = 0;  // leaves of 32 columns, added by halving
+    for (std::size_t begin = 0; begin < row.size(); begin += 32) {
+      std::vector<double> lanes(32, -0.0);
+      for (std::size_t c = begin; c < std::min(begin + 32, row.size()); ++c) {
+        const double a = std::abs(static_cast<double>(row[c]));
+        lanes[c - begin] = std::isinf(p) || p == 1 ? a : p == 2 ? a * a : std::pow(a, p);
+      }
+      for (std::size_t half = 16; half > 0; half /= 2) {
+        for (std::size_t l = 0; l < half; ++l) lanes[l] = combine(lanes[l], lanes[l + half]);
+      }
+      n = begin == 0 ? lanes[0] : combine(n, lanes[0]);
     }
     if (!std::isinf(p)) n = std::pow(n, 1 / p);
     if (!(n > max_norm)) continue;

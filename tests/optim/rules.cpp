@@ -28,8 +28,14 @@ struct PlainRowwise {
     sums.resize(V);
     for (const Index row : gradient.rows) {
       const auto at = static_cast<std::size_t>(row * D);
-      double squares = 0;
-      for (std::size_t c = at; c < at + D; ++c) squares += static_cast<double>(gradient.values[c]) * gradient.values[c];
+      std::vector<double> lanes(32, -0.0);  // a leaf of columns, added by halving
+      for (std::size_t c = 0; c < D; ++c) {
+        lanes[c] = static_cast<double>(gradient.values[at + c]) * gradient.values[at + c];
+      }
+      for (std::size_t half = 16; half > 0; half /= 2) {
+        for (std::size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
+      }
+      const double squares = lanes[0];
       T& sum = sums[static_cast<std::size_t>(row)];
       sum += static_cast<T>(squares / D);
       for (std::size_t c = at; c < at + D; ++c) weight[c] -= rate / (std::sqrt(sum) + epsilon) * gradient.values[c];
