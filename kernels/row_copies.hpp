@@ -16,12 +16,6 @@ void put_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matri
 template <class T>
 void put_rows(Cuda, const Index* rows, Index count, Matrix<const T> values, Matrix<T> table);
 
-/// Every element of row rows[u] of the table becomes `value`, for u < count.
-template <class T>
-void fill_rows(Cpu, const Index* rows, Index count, std::type_identity_t<T> value, Matrix<T> table);
-template <class T>
-void fill_rows(Cuda, const Index* rows, Index count, std::type_identity_t<T> value, Matrix<T> table);
-
 /// Row u of `out` is row in_a[u] of `a` plus row in_b[u] of `b`; only one of them where the other number is -1.
 template <class T>
 void merge_rows(Cpu, const Index* in_a, const Index* in_b, Matrix<const T> a, Matrix<const T> b, Matrix<T> out);
@@ -36,12 +30,5 @@ void contributed_rows(Cpu, std::type_identity_t<Contributions<T>> contributions,
 template <class T>
 void contributed_rows(Cuda, std::type_identity_t<Contributions<T>> contributions, const Index* which,
                       const Index* divisors, Matrix<Accumulator<T>> out);
-
-/// The adjoint of max_bags(): row i of `out`, which has a row for each id, becomes the elements of `upstream` that id i
-/// won, and -0.0, the identity of addition, elsewhere.
-template <class T>
-void spread_to_winners(Cpu, const Index* winners, Matrix<const T> upstream, Matrix<T> out);
-template <class T>
-void spread_to_winners(Cuda, const Index* winners, Matrix<const T> upstream, Matrix<T> out);
 
 }  // namespace tartan::kernels

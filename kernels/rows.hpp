@@ -42,6 +42,10 @@ CudaRowPlan plan_rows(Cuda, const I* ids, Index count, Index first_row, Index ro
 template <class I>
 CudaRowPlan plan_rows_aside(Cuda, const I* ids, Index count, Index first_row, Index rows, Index padding);
 
+/// The distinct rows that a plan hits, counted from the shard's first, where kernels read them.
+inline const Index* distinct_rows(Cpu, const RowPlan& plan) { return plan.rows.data(); }
+inline const Index* distinct_rows(Cuda where, const CudaRowPlan& plan) { return plan.rows(where); }
+
 /// What the hits of an id list contribute: hit i gives factors[i] · row source[i] of `rows`; row i where `source` is
 /// null, the row as it is where `factors` is null.
 template <class T>

@@ -23,13 +23,6 @@ void put_rows(Cpu, const Index* rows, Index count, Matrix<const T> values, Matri
 }
 
 template <class T>
-void fill_rows(Cpu, const Index* rows, Index count, std::type_identity_t<T> value, Matrix<T> table) {
-  parallel(count, bytes_of_row(table), [=](Index begin, Index end) {
-    for (Index u = begin; u < end; ++u) std::fill_n(table.row(rows[u]), table.columns, value);
-  });
-}
-
-template <class T>
 void merge_rows(Cpu, const Index* in_a, const Index* in_b, Matrix<const T> a, Matrix<const T> b, Matrix<T> out) {
   using A = Accumulator<T>;
   parallel(out.rows, 3 * bytes_of_row(out), [=](Index begin, Index end) {
@@ -64,25 +57,10 @@ void contributed_rows(Cpu, std::type_identity_t<Contributions<T>> contributions,
   });
 }
 
-template <class T>
-void spread_to_winners(Cpu, const Index* winners, Matrix<const T> upstream, Matrix<T> out) {
-  parallel(out.rows, bytes_of_row(out), [=](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) std::fill_n(out.row(i), out.columns, static_cast<T>(-0.0F));
-  });
-  for (Index b = 0; b < upstream.rows; ++b) {
-    for (Index c = 0; c < upstream.columns; ++c) {
-      const Index winner = winners[b * upstream.columns + c];
-      if (winner >= 0) out.row(winner)[c] = upstream.row(b)[c];
-    }
-  }
-}
-
-#define INSTANTIATE(T)                                                                                          \
-  template void put_rows(Cpu, const Index*, Index, Matrix<const T>, Matrix<T>);                                 \
-  template void fill_rows(Cpu, const Index*, Index, T, Matrix<T>);                                              \
-  template void merge_rows(Cpu, const Index*, const Index*, Matrix<const T>, Matrix<const T>, Matrix<T>);       \
-  template void contributed_rows<T>(Cpu, Contributions<T>, const Index*, const Index*, Matrix<Accumulator<T>>); \
-  template void spread_to_winners(Cpu, const Index*, Matrix<const T>, Matrix<T>);
+#define INSTANTIATE(T)                                                                                    \
+  template void put_rows(Cpu, const Index*, Index, Matrix<const T>, Matrix<T>);                           \
+  template void merge_rows(Cpu, const Index*, const Index*, Matrix<const T>, Matrix<const T>, Matrix<T>); \
+  template void contributed_rows<T>(Cpu, Contributions<T>, const Index*, const Index*, Matrix<Accumulator<T>>);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 

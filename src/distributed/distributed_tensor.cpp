@@ -132,11 +132,17 @@ const Tensor<T>& DistributedTensor<T>::local() const {
 }
 
 template <class T>
-Tensor<T> DistributedTensor<T>::local_on_host() const {
+bool DistributedTensor<T>::is_on_host() const {
   require_state();
-  if (local_.device().is_cpu()) return local_;
+  const auto& host = state_->host;
+  return local_.device().is_cpu() ||
+         (host && host->first == state_->version && host->second.elements() == local_.elements());
+}
+
+template <class T>
+Tensor<T> DistributedTensor<T>::local_on_host() const {
+  if (is_on_host()) return local_.device().is_cpu() ? local_ : state_->host->second.reshaped(local_.shape());
   auto& host = state_->host;
-  if (host && host->first == state_->version && host->second.shape() == local_.shape()) return host->second;
   auto part = local_.to(Device{});
   if (std::is_integral_v<T>) host = std::pair(state_->version, part);
   return part;

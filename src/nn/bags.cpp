@@ -85,8 +85,9 @@ Bags<I>::Bags(const DistributedTensor<I>& ids) : ids_(ids) {
   }
   distribution_ = Distribution(d.topology(), Shape{d.shape()[0]}, d.placements(), d.options());
   const Index length = ids.local().shape()[1];
-  offsets_ = Tensor<Index>(Shape{ids.local().shape()[0] + 1});
-  for (Index b = 0; b < offsets_.elements(); ++b) offsets_[b] = b * length;
+  Tensor<Index> begins(Shape{ids.local().shape()[0] + 1});
+  for (Index b = 0; b < begins.elements(); ++b) begins[b] = b * length;
+  keep(std::move(begins));
 }
 
 template <class I>
@@ -114,7 +115,8 @@ Bags<I>::Bags(const DistributedTensor<I>& ids, const DistributedTensor<I>& offse
   const Index count = d.shape()[0];
   require_bags(count, n, include_last_offset);
 
-  const auto mine = offsets.local().span();
+  const auto on_host = offsets.local_on_host();
+  const auto mine = on_host.span();
   const Interval block = offsets.holds() ? offsets.box()[0] : Interval{};
   const Stretch<I> stretch{mine, block.begin, count, n, include_last_offset, topology.root().root_rank()};
   // Per coordinate of the axis, where its bags begin in the ids, and the number of bags.
@@ -155,10 +157,10 @@ Bags<I>::Bags(const DistributedTensor<I>& ids, const DistributedTensor<I>& offse
         Distribution(topology, Shape{count - 1}, d.placements(), with_blocks(d.options(), axes, std::move(bags)));
   }
   const Index first = ids_.box()[0].begin;
-  offsets_ = Tensor<Index>(Shape{distribution_.box(topology.rank())[0].extent() + 1});
-  for (Index b = 0; b + 1 < offsets_.elements(); ++b)
-    offsets_[b] = static_cast<Index>(mine[static_cast<std::size_t>(b)]) - first;
-  offsets_[offsets_.elements() - 1] = ids_.local().elements();
+  Tensor<Index> own(Shape{distribution_.box(topology.rank())[0].extent() + 1});
+  for (Index b = 0; b + 1 < own.elements(); ++b) own[b] = static_cast<Index>(mine[static_cast<std::size_t>(b)]) - first;
+  own[own.elements() - 1] = ids_.local().elements();
+  keep(std::move(own));
 }
 
 template <class I>
@@ -169,8 +171,10 @@ Bags<I> Bags<I>::from_local(const CartesianTopology& topology, std::optional<int
           axis.value_or(0), grid.axes());
   const Index n = ids.elements();
   const Index count = offsets.elements();
+  const auto offsets_on_host = offsets.to(Device{});
+  const Index mine = fingerprint(ids.to(Device{}), offsets_on_host);
   const Index bags = count - (include_last_offset ? 1 : 0);
-  const auto all = gather_numbers(topology, std::vector<Index>{n, bags, fingerprint(ids, offsets)});
+  const auto all = gather_numbers(topology, std::vector<Index>{n, bags, mine});
   // Of the ranks along the axis with coordinate 0 on the others.
   std::vector<Index> id_extents;
   std::vector<Index> bag_extents;
@@ -189,8 +193,8 @@ Bags<I> Bags<I>::from_local(const CartesianTopology& topology, std::optional<int
             "bags with offsets are of ids (N) and offsets (B), not of the shapes {} and {} on rank {}", ids.shape(),
             offsets.shape(), rank);
     require_bags(count, n, include_last_offset);
-    Stretch<I>{offsets.span(), 0, count, n, include_last_offset, rank}.require_order(0);
-    const bool same = fingerprint(ids, offsets) == fingerprints[part];
+    Stretch<I>{offsets_on_host.span(), 0, count, n, include_last_offset, rank}.require_order(0);
+    const bool same = mine == fingerprints[part];
     require(
         same && n == id_extents[part] && bags == bag_extents[part],
         "rank {} gives {} bags of {} ids, and the first rank of part {} of the batch {} of {}{}: ranks load bags of "
@@ -208,7 +212,7 @@ Bags<I> Bags<I>::from_local(const CartesianTopology& topology, std::optional<int
                         with_blocks({}, axis ? std::vector<int>{*axis} : std::vector<int>{}, std::move(extents)));
   };
   Tensor<Index> begins(Shape{topology.active() ? bags + 1 : 1});
-  std::ranges::copy(offsets.span().first(static_cast<std::size_t>(begins.elements() - 1)), begins.data());
+  std::ranges::copy(offsets_on_host.span().first(static_cast<std::size_t>(begins.elements() - 1)), begins.data());
   begins[begins.elements() - 1] = topology.active() ? n : 0;
   return {DistributedTensor<I>::from_local(laid(id_extents), topology.active() ? ids : Tensor<I>(), LocalCheck::none),
           laid(bag_extents), std::move(begins), include_last_offset};

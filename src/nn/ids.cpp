@@ -9,26 +9,27 @@
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "nn/local_ids.hpp"
 
 namespace tartan::lookup {
 namespace {
 
 template <class I>
 void require_in_range(const DistributedTensor<I>& ids, std::span<const Index> bounds, const IdNames& names) {
-  const auto range = ids.local_range();
-  if (!range || (range->first >= 0 && range->second < std::ranges::min(bounds))) return;
-  const auto local = ids.local().span();
-  std::size_t flat = 0;
-  const auto table = [&] { return flat % bounds.size(); };  // no rank has a part of the last dimension
-  while (flat < local.size() && local[flat] >= 0 && local[flat] < bounds[table()]) ++flat;
-  if (flat == local.size()) return;
-  auto position = ids.local().shape().index(static_cast<Index>(flat));
+  if (ids.is_on_host()) {
+    const auto range = ids.local_range();
+    if (!range || (range->first >= 0 && range->second < std::ranges::min(bounds))) return;
+  }
+  const Index flat = first_bad_id(ids.is_on_host() ? ids.local_on_host() : ids.local(), bounds);
+  if (flat < 0) return;
+  const auto table = static_cast<std::size_t>(flat) % bounds.size();  // no rank has a part of the last dimension
+  auto position = ids.local().shape().index(flat);
   const auto box = ids.box();
   for (int dim = 0; dim < box.dimensions(); ++dim) position[static_cast<std::size_t>(dim)] += box[dim].begin;
   fail("{} {} at position ({}) of the {}s on rank {} is out of range: {} has {} {}, so {}s are 0 to {}", names.id,
-       local[flat], fmt::join(position, ", "), names.id, ids.topology().root().root_rank(),
-       bounds.size() == 1 ? names.table : fmt::format("table {}", table()), bounds[table()], names.rows, names.id,
-       bounds[table()] - 1);
+       ids.local_on_host()[flat], fmt::join(position, ", "), names.id, ids.topology().root().root_rank(),
+       bounds.size() == 1 ? names.table : fmt::format("table {}", table), bounds[table], names.rows, names.id,
+       bounds[table] - 1);
 }
 
 }  // namespace
@@ -79,10 +80,11 @@ DistributedTensor<I> gathered(const DistributedTensor<I>& ids) {
 template <class I>
 std::vector<Index> frequencies(const DistributedTensor<I>& ids) {
   std::unordered_map<I, Index> counts;
-  const auto batch = gathered(ids);
-  for (const I id : batch.local().span()) ++counts[id];
+  const auto batch = gathered(ids).local_on_host();
+  for (const I id : batch.span()) ++counts[id];
+  const auto mine = ids.local_on_host();
   std::vector<Index> result;
-  for (const I id : ids.local().span()) result.push_back(counts.at(id));
+  for (const I id : mine.span()) result.push_back(counts.at(id));
   return result;
 }
 

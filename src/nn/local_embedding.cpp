@@ -1,12 +1,10 @@
 #include <tartan/nn/local_embedding.hpp>
 
-#include <algorithm>
-#include <cmath>
-
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "kernels/row_copies.hpp"
 #include "nn/local_ids.hpp"
-#include "nn/lookup.hpp"
+#include "nn/row_norms.hpp"
 
 namespace tartan::functional {
 namespace {
@@ -20,51 +18,54 @@ kernels::Matrix<const T> table(const Tensor<T>& weight) {
   return matrix<const T>(weight, weight.shape()[0], weight.shape()[1]);
 }
 
-template <class I>
-kernels::RowPlan plan(const Tensor<I>& ids, Index rows, Index padding) {
-  require_in_range(ids, rows);
-  return kernels::plan_rows(cpu, ids.data(), ids.elements(), Index{0}, rows, padding);
-}
+/// What both adjoints fold: which rows of a table are hit, and by what.
+template <class T, class I>
+struct Adjoint {
+  Device device;
+  Tensor<I> ids;
+  kernels::Matrix<const T> upstream;
+  Index rows;
+  Index padding;
+  bool scaled;
 
-/// Each row of `upstream` divided by how often its id is hit.
-template <class T>
-Tensor<T> divided(kernels::Matrix<const T> upstream, const kernels::RowPlan& hits) {
-  Tensor<T> result(Shape{upstream.rows, upstream.columns});
-  for (std::size_t u = 0; u < hits.rows.size(); ++u) {
-    const auto count = static_cast<T>(hits.offsets[u + 1] - hits.offsets[u]);
-    for (Index k = hits.offsets[u]; k < hits.offsets[u + 1]; ++k) {
-      const Index position = hits.positions[static_cast<std::size_t>(k)];
-      const T* const row = upstream.row(position);
-      std::transform(row, row + upstream.columns, result.data() + position * upstream.columns,
-                     [count](T g) { return g / count; });
-    }
-  }
-  return result;
-}
-
-/// What both adjoints fold: which rows are hit, and by what.
-template <class T>
-struct Contributions {
-  kernels::RowPlan hits;
-  Tensor<T> values;
-  Index count = 0;
-  Index columns = 0;
-
-  template <class I>
-  Contributions(const Tensor<I>& ids, const Tensor<T>& upstream, Index rows, const EmbeddingOptions& options)
-      : values(upstream), count{ids.elements()} {
+  Adjoint(const Tensor<I>& given, const Tensor<T>& gradient, Index num_embeddings, const EmbeddingOptions& options)
+      : device{gradient.device()}, rows{num_embeddings}, scaled{options.scale_grad_by_freq} {
     require(rows >= 0, "an embedding has {} rows", rows);
-    const auto& shape = upstream.shape();
-    require(shape.dimensions() == ids.shape().dimensions() + 1 &&
-                shape == ids.shape().appended(shape[shape.dimensions() - 1]),
+    const auto& shape = gradient.shape();
+    require(shape.dimensions() == given.shape().dimensions() + 1 &&
+                shape == given.shape().appended(shape[shape.dimensions() - 1]),
             "the gradient of a lookup of ids of the shape {} has that shape with the row's extent appended, not {}",
-            ids.shape(), shape);
-    columns = shape[shape.dimensions() - 1];
-    hits = plan(ids, rows, padding_row(options.padding_idx, rows));
-    if (options.scale_grad_by_freq) values = divided(all(), hits);
+            given.shape(), shape);
+    upstream = matrix<const T>(gradient, given.elements(), shape[shape.dimensions() - 1]);
+    require_in_range(given, rows);
+    padding = padding_row(options.padding_idx, rows);
+    ids = given.to(device);
   }
 
-  kernels::Matrix<const T> all() const { return matrix<const T>(values, count, columns); }
+  template <class Where>
+  auto plan(Where where) const {
+    return kernels::plan_rows(where, ids.data(), ids.elements(), Index{0}, rows, padding);
+  }
+
+  /// The rows that are hit: what the hits add up to, divided by their number where `scaled`.
+  template <class Where, class Plan>
+  Tensor<T> folded(Where where, const Plan& hits) const {
+    const Index columns = upstream.columns;
+    if (!scaled) {
+      Tensor<T> sums(Shape{hits.distinct(), columns}, device);
+      kernels::fold_rows(where, hits, upstream, matrix<T>(sums, hits.distinct(), columns));
+      return sums;
+    }
+    using A = Accumulator<T>;
+    Tensor<Index> counts(Shape{ids.elements()}, device);
+    kernels::hit_counts(where, hits, counts.elements(), counts.data());
+    Tensor<A> shares(Shape{ids.elements(), columns}, device);
+    kernels::contributed_rows<T>(where, upstream, nullptr, counts.data(), matrix<A>(shares, ids.elements(), columns));
+    Tensor<A> sums(Shape{hits.distinct(), columns}, device);
+    kernels::fold_rows(where, hits, matrix<const A>(shares, ids.elements(), columns),
+                       matrix<A>(sums, hits.distinct(), columns));
+    return rounded<T>(sums);
+  }
 };
 
 }  // namespace
@@ -76,8 +77,11 @@ Tensor<T> embedding(const Tensor<I>& ids, const Tensor<T>& weight, const Embeddi
           options.max_norm.value_or(0));
   (void)padding_row(options.padding_idx, rows.rows);
   require_in_range(ids, rows.rows);
-  Tensor<T> out(ids.shape().appended(rows.columns));
-  kernels::gather_rows(cpu, rows, Index{0}, ids.data(), matrix<T>(out, ids.elements(), rows.columns));
+  const auto here = ids.to(weight.device());
+  Tensor<T> out(ids.shape().appended(rows.columns), weight.device());
+  kernels::on(weight.device(), [&](auto where) {
+    kernels::gather_rows(where, rows, Index{0}, here.data(), matrix<T>(out, here.elements(), rows.columns));
+  });
   return out;
 }
 
@@ -95,35 +99,46 @@ void renormalize_rows(const Tensor<I>& ids, Tensor<T>& weight, double max_norm, 
   require(max_norm > 0, "max_norm is {}, but must be positive", max_norm);
   require(norm_type > 0, "norm_type is {}, but must be positive", norm_type);
   const auto rows = table(weight);
-  const auto named = plan(ids, rows.rows, -1);
-  const auto distinct = static_cast<Index>(named.rows.size());
-  std::vector<double> norms(named.rows.size());
-  kernels::row_power_sums(cpu, rows, named.rows.data(), distinct, norm_type, norms.data());
-  for (double& n : norms) {
-    if (!std::isinf(norm_type)) n = std::pow(n, 1 / norm_type);
-    n = n > max_norm ? max_norm / (n + 1e-7) : 1;
-  }
-  kernels::scale_rows(cpu, named.rows.data(), distinct, norms.data(), matrix<T>(weight, rows.rows, rows.columns));
+  require_in_range(ids, rows.rows);
+  const auto here = ids.to(weight.device());
+  kernels::on(weight.device(), [&](auto where) {
+    const auto plan = kernels::plan_rows(where, here.data(), here.elements(), Index{0}, rows.rows, Index{-1});
+    const Index* const named = kernels::distinct_rows(where, plan);
+    Tensor<double> sums(Shape{plan.distinct()}, weight.device());
+    kernels::row_power_sums(where, rows, named, sums.elements(), norm_type, sums.data());
+    auto norms = sums.to(Device{});
+    turn_into_factors(norms.span(), {max_norm, norm_type, false});
+    const auto factors = norms.to(weight.device());
+    kernels::scale_rows(where, named, factors.elements(), factors.data(), matrix<T>(weight, rows.rows, rows.columns));
+  });
 }
 
 template <class T, class I>
 Tensor<T> embedding_dense_backward(const Tensor<I>& ids, const Tensor<T>& upstream, Index num_embeddings,
                                    const EmbeddingOptions& options) {
-  const Contributions<T> contributions(ids, upstream, num_embeddings, options);
-  Tensor<T> gradient(Shape{num_embeddings, contributions.columns}, T{});
-  kernels::accumulate_rows(cpu, contributions.hits, contributions.all(),
-                           matrix<T>(gradient, num_embeddings, contributions.columns));
+  const Adjoint<T, I> adjoint(ids, upstream, num_embeddings, options);
+  const Index columns = adjoint.upstream.columns;
+  Tensor<T> gradient(Shape{num_embeddings, columns}, adjoint.device);
+  gradient.fill(T{});
+  const auto out = matrix<T>(gradient, num_embeddings, columns);
+  kernels::on(adjoint.device, [&](auto where) {
+    const auto plan = adjoint.plan(where);
+    if (!adjoint.scaled) return kernels::accumulate_rows(where, plan, adjoint.upstream, out);
+    const auto sums = adjoint.folded(where, plan);
+    kernels::add_rows(where, kernels::distinct_rows(where, plan), plan.distinct(),
+                      matrix<const T>(sums, plan.distinct(), columns), out);
+  });
   return gradient;
 }
 
 template <class T, class I>
 GradientRows<T> embedding_sparse_backward(const Tensor<I>& ids, const Tensor<T>& upstream, Index num_embeddings,
                                           const EmbeddingOptions& options) {
-  Contributions<T> contributions(ids, upstream, num_embeddings, options);
-  const auto distinct = static_cast<Index>(contributions.hits.rows.size());
-  Tensor<T> values(Shape{distinct, contributions.columns});
-  kernels::fold_rows(cpu, contributions.hits, contributions.all(), matrix<T>(values, distinct, contributions.columns));
-  return {.rows = std::move(contributions.hits.rows), .values = std::move(values)};
+  const Adjoint<T, I> adjoint(ids, upstream, num_embeddings, options);
+  return kernels::on(adjoint.device, [&](auto where) {
+    const auto plan = adjoint.plan(where);
+    return GradientRows<T>{.rows = plan.rows_on_host(), .values = adjoint.folded(where, plan)};
+  });
 }
 
 #define INSTANTIATE(T, I)                                                                                          \

@@ -8,6 +8,9 @@
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "distributed/folded.hpp"
+#include "kernels/row_copies.hpp"
+#include "tensor/brought.hpp"
 
 namespace tartan::lookup {
 namespace {
@@ -18,19 +21,23 @@ std::span<const Index> within(std::span<const Index> rows, Interval block) {
   return {first, std::max(first, std::ranges::lower_bound(rows, block.end))};
 }
 
-/// The rows that this rank's ids name, found once, and for each id which of them it is: -1 where it names none.
+/// The rows that this rank's ids name, found once, and for each id which of them it is: -1 where it names none. All on
+/// the host, whence the numbers of rows travel.
 struct Named {
   std::vector<Index> rows;
-  Tensor<Index> which;
+  DistributedTensor<Index> which;
 
   template <class I>
-  Named(const DistributedTensor<I>& ids, Index bound) : which(Shape{ids.local().elements()}, Index{-1}) {
-    auto plan = kernels::plan_rows(cpu, ids.local().data(), ids.local().elements(), Index{0}, bound, Index{-1});
+  Named(const DistributedTensor<I>& ids, Index bound) {
+    const auto local = ids.local_on_host();
+    Tensor<Index> numbers(local.shape(), Index{-1});
+    auto plan = kernels::plan_rows(kernels::Cpu{}, local.data(), local.elements(), Index{0}, bound, Index{-1});
     for (std::size_t u = 0; u < plan.rows.size(); ++u) {
       for (Index k = plan.offsets[u]; k < plan.offsets[u + 1]; ++k)
-        which[plan.positions[static_cast<std::size_t>(k)]] = static_cast<Index>(u);
+        numbers[plan.positions[static_cast<std::size_t>(k)]] = static_cast<Index>(u);
     }
     rows = std::move(plan.rows);
+    which = DistributedTensor<Index>::from_local(ids.distribution(), std::move(numbers), LocalCheck::none);
   }
 };
 
@@ -45,9 +52,13 @@ Tensor<T> fetch(const DistributedTensor<T>& weight, const Route& route, const st
   auto wanted = within(rows, {block.first_row, block.first_row + block.rows});
   Tensor<T> found;
   if (route.pulled.empty()) {
-    found = Tensor<T>(Shape{static_cast<Index>(wanted.size()), block.columns});
-    kernels::gather_rows(cpu, matrix<const T>(weight.local(), block.rows, block.columns), block.first_row,
-                         wanted.data(), matrix<T>(found, static_cast<Index>(wanted.size()), block.columns));
+    const auto device = weight.topology().device();
+    const auto here = brought(wanted, device);
+    found = Tensor<T>(Shape{here.elements(), block.columns}, device);
+    kernels::on(device, [&](auto where) {
+      kernels::gather_rows(where, matrix<const T>(weight.local(), block.rows, block.columns), block.first_row,
+                           here.data(), matrix<T>(found, here.elements(), block.columns));
+    });
   } else {
     found = pull_rows(weight, route.pulled[0], wanted, most);
   }
@@ -63,21 +74,22 @@ Tensor<T> fetch(const DistributedTensor<T>& weight, const Route& route, const st
   return found;
 }
 
-/// Each hit's contribution by itself, divided by its count where there are counts.
+/// The contributions of `count` hits, each by itself: of those that `which` names, if it does; divided by `divisors`,
+/// if there are some.
 template <class T>
-Tensor<T> one_by_one(const kernels::Contributions<T>& hits, Index count, const std::vector<Index>& counts) {
-  const Index columns = hits.rows.columns;
-  Tensor<T> result(Shape{count, columns});
-  for (Index i = 0; i < count; ++i) {
-    const T* from = hits.rows.row(hits.source != nullptr ? hits.source[i] : i);
-    T* to = result.data() + i * columns;
-    std::copy_n(from, columns, to);
-    if (hits.factors != nullptr) std::for_each_n(to, columns, [&](T& x) { x *= hits.factors[i]; });
-    if (counts.empty()) continue;
-    const T divisor = static_cast<T>(counts[static_cast<std::size_t>(i)]);
-    std::for_each_n(to, columns, [&](T& x) { x /= divisor; });
-  }
+Tensor<Accumulator<T>> one_by_one(Device device, const kernels::Contributions<T>& hits, Index count, const Index* which,
+                                  const Index* divisors) {
+  using A = Accumulator<T>;
+  Tensor<A> result(Shape{count, hits.rows.columns}, device);
+  kernels::on(device, [&](auto where) {
+    kernels::contributed_rows<T>(where, hits, which, divisors, matrix<A>(result, count, hits.rows.columns));
+  });
   return result;
+}
+
+template <class T, class V>
+RowSparse<T> rounded_rows(RowSparse<V> x) {
+  return {.distribution = std::move(x.distribution), .rows = std::move(x.rows), .values = rounded<T>(x.values)};
 }
 
 }  // namespace
@@ -104,6 +116,14 @@ Lookup<T, I>::Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight,
   check_ids(ids, weight.shape()[0]);
   if (options_.max_norm)
     functional::renormalize_rows(ids, weight_, *options_.max_norm, options_.norm_type, options_.reproducible);
+  if (options_.reproducible || !records(weight_)) return;
+  kernels::on(ids.topology().device(), [&]([[maybe_unused]] auto where) {
+    if constexpr (std::is_same_v<decltype(where), kernels::Cuda>) {
+      const Block block(route_.terms);
+      const auto& local = ids.local();
+      plan_ = kernels::plan_rows_aside(where, local.data(), local.elements(), block.first_row, block.rows, padding_);
+    }
+  });
 }
 
 template <class T, class I>
@@ -113,7 +133,7 @@ RowsAtHand<T, I> Lookup<T, I>::rows() const {
     return {.rows = weight_.value().local(),
             .first_row = Block(weight_.distribution()).first_row,
             .padding = padding_,
-            .ids = ids.local(),
+            .ids = ids,
             .renamed = {}};
   }
   const Named named(ids, weight_.shape()[0]);
@@ -121,70 +141,71 @@ RowsAtHand<T, I> Lookup<T, I>::rows() const {
   return {.rows = fetch(weight_.value(), route_, named.rows, ids.shape().elements()),
           .first_row = 0,
           .padding = padding == named.rows.end() ? -1 : padding - named.rows.begin(),
-          .ids = ids.local(),
+          .ids = ids,
           .renamed = named.which};
 }
 
 template <class T, class I>
 void Lookup<T, I>::contribute(const kernels::Contributions<T>& hits) const {
   if (!options_.scale_grad_by_freq) return weight_.contribute(gradient(hits));
-  const auto divided = one_by_one(hits, ids().local().elements(), frequencies(ids()));
-  weight_.contribute(gradient({matrix<const T>(divided, divided.shape()[0], divided.shape()[1])}));
+  using A = Accumulator<T>;
+  const auto device = ids().topology().device();
+  const auto counts = frequencies(ids());
+  const auto divisors = brought(counts, device);
+  const auto divided = one_by_one(device, hits, divisors.elements(), nullptr, divisors.data());
+  weight_.contribute(gradient<A>({matrix<const A>(divided, divided.shape()[0], divided.shape()[1])}));
 }
 
 template <class T, class I>
-Gradient<T> Lookup<T, I>::gradient(const kernels::Contributions<T>& hits) const {
-  const Block block(route_.terms);
-  const auto& local = ids().local();
-  const auto plan = [&] {
-    return kernels::plan_rows(cpu, local.data(), local.elements(), block.first_row, block.rows, padding_);
-  };
-  if (!options_.sparse && !options_.reproducible && sent_ == route_.terms) {
-    auto gradient = DistributedTensor<T>::zeros(route_.terms);
-    gradient.modify([&](Tensor<T>& out) {
-      kernels::accumulate_rows(cpu, plan(), hits, matrix<T>(out, block.rows, block.columns));
-    });
-    return gradient;
+template <class V>
+Gradient<T> Lookup<T, I>::gradient(const kernels::Contributions<V>& hits) const {
+  const auto device = ids().topology().device();
+  if constexpr (std::is_same_v<T, V>) {
+    if (!options_.sparse && !options_.reproducible && sent_ == route_.terms) {
+      const Block block(route_.terms);
+      auto gradient = DistributedTensor<T>::zeros(route_.terms);
+      gradient.modify([&](Tensor<T>& out) {
+        kernels::on(device, [&](auto where) {
+          kernels::accumulate_rows(where, plan(where), hits, matrix<T>(out, block.rows, block.columns));
+        });
+      });
+      return gradient;
+    }
   }
   RowSparse<T> gradient;
   if (options_.reproducible) {
     // Where it is kept, so that the order in which lookups add up does not depend on where their ids are.
-    gradient = folded_in_order(hits);
+    gradient = rounded_rows<T>(folded_in_order(hits));
     const auto kept = stored_.distribution().gradient();
     if (moves_by_rows(gradient.distribution, kept)) gradient = redistribute(std::move(gradient), kept);
   } else {
-    const auto named = plan();
-    const auto distinct = static_cast<Index>(named.rows.size());
-    gradient = {.distribution = route_.terms, .rows = named.rows, .values = Tensor<T>(Shape{distinct, block.columns})};
-    for (Index& row : gradient.rows) row += block.first_row;
-    kernels::fold_rows(cpu, named, hits, matrix<T>(gradient.values, distinct, block.columns));
-    gradient = redistribute(std::move(gradient), sent_);
+    auto sums =
+        kernels::on(device, [&](auto where) { return folded<V>(where, plan(where), hits, route_.terms, device); });
+    gradient = redistribute(rounded_rows<T>(std::move(sums)), sent_);
   }
   return options_.sparse ? Gradient<T>(std::move(gradient)) : Gradient<T>(gradient.dense());
 }
 
 template <class T, class I>
-RowSparse<T> Lookup<T, I>::folded_in_order(const kernels::Contributions<T>& hits) const {
+template <class V>
+RowSparse<Accumulator<T>> Lookup<T, I>::folded_in_order(const kernels::Contributions<V>& hits) const {
+  using A = Accumulator<T>;
   const Block block(route_.terms);
-  const auto local = ids().local().span();
-  const auto where = positions(ids());
-  RowHits<T> mine{.distribution = route_.terms, .rows = {}, .positions = {}, .values = {}};
+  const auto device = ids().topology().device();
+  const auto on_host = ids().local_on_host();
+  const auto local = on_host.span();
+  const auto places = positions(ids());
+  RowHits<A> mine{.distribution = route_.terms, .rows = {}, .positions = {}, .values = {}};
   std::vector<Index> chosen;
   for (std::size_t i = 0; i < local.size(); ++i) {
     const auto row = static_cast<Index>(local[i]);
     if (row == padding_ || row < block.first_row || row >= block.first_row + block.rows) continue;
     mine.rows.push_back(row);
-    mine.positions.push_back(where[i]);
+    mine.positions.push_back(places[i]);
     chosen.push_back(static_cast<Index>(i));
   }
-  const auto count = static_cast<Index>(chosen.size());
-  std::vector<Index> source;
-  std::vector<T> factors;
-  for (const Index i : chosen) {
-    source.push_back(hits.source != nullptr ? hits.source[i] : i);
-    if (hits.factors != nullptr) factors.push_back(hits.factors[i]);
-  }
-  mine.values = one_by_one<T>({hits.rows, source.data(), factors.empty() ? nullptr : factors.data()}, count, {});
+  const auto which = brought(chosen, device);
+  mine.values = one_by_one(device, hits, which.elements(), which.data(), nullptr);
   return fold_hits(mine, home_, ids().shape().elements());
 }
 
@@ -193,8 +214,8 @@ Variable<T> looked_up(const Lookup<T, I>& lookup) {
   DistributedTensor<T> rows(lookup.result());
   rows.modify([&](Tensor<T>& out) {
     const Index count = lookup.ids().local().elements();
-    lookup.rows().read([&](auto table, Index first_row, const auto* ids) {
-      kernels::gather_rows(cpu, table, first_row, ids, matrix<T>(out, count, table.columns));
+    lookup.rows().read([&](auto where, auto table, Index first_row, const auto* ids) {
+      kernels::gather_rows(where, table, first_row, ids, matrix<T>(out, count, table.columns));
     });
   });
   auto result = Variable<T>::result(std::move(rows), records(lookup.weight()));

@@ -6,6 +6,8 @@
 #include <tartan/autograd/tape.hpp>
 #include <tartan/nn/functional.hpp>
 
+#include "kernels/elementwise.hpp"
+#include "kernels/on.hpp"
 #include "kernels/rows.hpp"
 #include "nn/ids.hpp"
 #include "nn/route.hpp"
@@ -13,11 +15,21 @@
 /// What all lookups in tables share, whatever moves for them and whatever becomes of the rows.
 namespace tartan::lookup {
 
-inline constexpr kernels::Cpu cpu;
-
 template <class T, class U>
 kernels::Matrix<T> matrix(U& local, Index rows, Index columns) {
   return {local.data(), rows, columns, columns};
+}
+
+/// `x` with its elements rounded to T: itself where they are T's.
+template <class T, class V>
+Tensor<T> rounded(const Tensor<V>& x) {
+  if constexpr (std::is_same_v<T, V>) {
+    return x;
+  } else {
+    Tensor<T> result(x.shape(), x.device());
+    kernels::on(x.device(), [&](auto where) { kernels::round_to(where, x.data(), x.elements(), result.data()); });
+    return result;
+  }
 }
 
 /// The rows and columns of the block that this rank has of a (V, D) tensor; none where it has nothing.
@@ -40,16 +52,25 @@ struct RowsAtHand {
   Tensor<T> rows;
   Index first_row = 0;  ///< of `rows`; ids of rows before and behind give nothing here
   Index padding = -1;   ///< the id that is padding
-  Tensor<I> ids;
-  std::optional<Tensor<Index>> renamed;  ///< in place of `ids`
+  DistributedTensor<I> ids;
+  std::optional<DistributedTensor<Index>> renamed;  ///< in place of `ids`
 
-  /// read(table, first_row, ids) with what kernels take.
+  /// `rows` as kernels take them.
+  kernels::Matrix<const T> table() const {
+    const bool none = rows.shape().dimensions() < 2;
+    return matrix<const T>(rows, none ? 0 : rows.shape()[0], none ? 0 : rows.shape()[1]);
+  }
+  /// read(numbers) with the numbers of rows, a DistributedTensor of I or Index.
+  template <class Read>
+  void read_numbers(Read&& read) const {
+    renamed ? read(*renamed) : read(ids);
+  }
+  /// read(where, table(), first_row, ids) with what kernels take.
   template <class Read>
   void read(Read&& read) const {
-    const bool none = rows.shape().dimensions() < 2;
-    const kernels::Matrix<const T> table =
-        matrix<const T>(rows, none ? 0 : rows.shape()[0], none ? 0 : rows.shape()[1]);
-    renamed ? read(table, first_row, renamed->data()) : read(table, first_row, ids.data());
+    read_numbers([&](const auto& numbers) {
+      kernels::on(rows.device(), [&](auto where) { read(where, table(), first_row, numbers.local().data()); });
+    });
   }
 };
 
@@ -82,14 +103,27 @@ class Lookup {
 
   /// Collective where rows move.
   RowsAtHand<T, I> rows() const;
-  /// In a backward pass: adds to the weight's gradient what the ids contribute, one hit for each of this rank's ids;
-  /// those that are padding, or whose row another rank owns, are none. Collective where rows move, with
-  /// scale_grad_by_freq and with reproducible.
+  /// In a backward pass, with hits on the topology's device: adds to the weight's gradient what the ids contribute, one
+  /// hit for each of this rank's ids; those that are padding, or whose row another rank owns, are none. Collective
+  /// where rows move, with scale_grad_by_freq and with reproducible.
   void contribute(const kernels::Contributions<T>& hits) const;
 
  private:
-  Gradient<T> gradient(const kernels::Contributions<T>& hits) const;
-  RowSparse<T> folded_in_order(const kernels::Contributions<T>& hits) const;
+  /// Contributions are given as they are, or in the accumulator of T: sums are rounded once, whichever it is.
+  template <class V>
+  Gradient<T> gradient(const kernels::Contributions<V>& hits) const;
+  template <class V>
+  RowSparse<Accumulator<T>> folded_in_order(const kernels::Contributions<V>& hits) const;
+  /// Which rows of the weight's block the ids hit.
+  template <class Where>
+  auto plan(Where where) const {
+    if constexpr (std::is_same_v<Where, kernels::Cuda>) {
+      if (plan_) return *plan_;
+    }
+    const Block block(route_.terms);
+    const auto& local = ids().local();
+    return kernels::plan_rows(where, local.data(), local.elements(), block.first_row, block.rows, padding_);
+  }
 
   Saved<I> ids_;
   Variable<T> weight_;
@@ -99,6 +133,7 @@ class Lookup {
   Route route_;
   Distribution home_;  ///< of the gradient when its terms are summed
   Distribution sent_;  ///< of the gradient as it is contributed: before its terms are summed, or home where rows move
+  std::optional<kernels::CudaRowPlan> plan_;  ///< made beside the forward pass where a tape records it
 };
 
 /// The rows as they are: functional::embedding and embedding_by_rows.

@@ -11,6 +11,7 @@
 #include "base/fail.hpp"
 #include "kernels/bags.hpp"
 #include "kernels/dots.hpp"
+#include "kernels/pooling.hpp"
 
 namespace tartan::lookup {
 namespace {
@@ -25,26 +26,6 @@ T term_of_zero(const Distribution& d) {
   return T{};
 }
 
-/// The bag of each of this rank's ids.
-std::vector<Index> bag_of_each(std::span<const Index> offsets) {
-  std::vector<Index> result;
-  for (std::size_t b = 0; b + 1 < offsets.size(); ++b)
-    result.insert(result.end(), static_cast<std::size_t>(offsets[b + 1] - offsets[b]), static_cast<Index>(b));
-  return result;
-}
-
-/// How many ids of each bag are not padding.
-template <class I>
-std::vector<Index> counts_of(std::span<const Index> offsets, std::span<const I> ids, Index padding) {
-  std::vector<Index> result;
-  for (std::size_t b = 0; b + 1 < offsets.size(); ++b) {
-    const auto bag =
-        ids.subspan(static_cast<std::size_t>(offsets[b]), static_cast<std::size_t>(offsets[b + 1] - offsets[b]));
-    result.push_back(std::ssize(bag) - (padding < 0 ? 0 : std::ranges::count(bag, static_cast<I>(padding))));
-  }
-  return result;
-}
-
 /// Where the gradient of the weights of ids is computed without moving anything.
 Distribution weights_gradient(const Distribution& ids, const Distribution& weight, const Distribution& result,
                               bool reproducible) {
@@ -56,20 +37,39 @@ Distribution weights_gradient(const Distribution& ids, const Distribution& weigh
   return ids.with(std::move(placements));
 }
 
+/// The elements of `x` in their accumulator: itself where they are that.
+template <class T>
+Tensor<Accumulator<T>> widened(const Tensor<T>& x) {
+  if constexpr (std::is_same_v<T, Accumulator<T>>) {
+    return x;
+  } else {
+    Tensor<Accumulator<T>> result(x.shape(), x.device());
+    kernels::on(x.device(), [&](auto where) { kernels::widen(where, x.data(), x.elements(), result.data()); });
+    return result;
+  }
+}
+
 /// <looked-up row, row of its bag>, by leaves that are summed over the columns of all ranks.
-template <class T, class I>
-std::vector<T> summed_dots(const Distribution& weight, kernels::Matrix<const T> table, Index first_row, const I* ids,
-                           kernels::Matrix<const T> upstream, const std::vector<Index>& bag) {
-  const auto count = static_cast<Index>(bag.size());
+template <class T, class I, class Where>
+void summed_dots(Where where, const Distribution& weight, kernels::Matrix<const T> table, Index first_row, const I* ids,
+                 kernels::Matrix<const T> upstream, const Tensor<Index>& bag, Tensor<T>& out) {
+  const Index count = bag.elements();
   const Index columns = upstream.columns;
-  Tensor<T> rows(Shape{count, columns});
-  Tensor<T> beside(Shape{count, columns});
-  kernels::gather_rows(cpu, table, first_row, ids, matrix<T>(rows, count, columns));
-  kernels::gather_rows(cpu, upstream, Index{0}, bag.data(), matrix<T>(beside, count, columns));
-  std::vector<T> leaves(bag.size() * static_cast<std::size_t>(leaves_of(columns)));
-  kernels::leaf_dots(cpu, matrix<const T>(rows, count, columns), matrix<const T>(beside, count, columns),
+  const auto device = bag.device();
+  Tensor<T> rows(Shape{count, columns}, device);
+  Tensor<T> beside(Shape{count, columns}, device);
+  kernels::gather_rows(where, table, first_row, ids, matrix<T>(rows, count, columns));
+  kernels::gather_rows(where, upstream, Index{0}, bag.data(), matrix<T>(beside, count, columns));
+  Tensor<Accumulator<T>> leaves(Shape{count, leaves_of(columns)}, device);
+  kernels::leaf_dots(where, matrix<const T>(rows, count, columns), matrix<const T>(beside, count, columns),
                      leaves.data());
-  return sum_leaves(weight, 1, std::span<const T>(leaves), count);
+  if constexpr (std::is_same_v<T, Accumulator<T>>) {
+    sum_leaves(weight, 1, leaves, out);
+  } else {
+    Tensor<Accumulator<T>> sums(Shape{count}, device);
+    sum_leaves(weight, 1, leaves, sums);
+    kernels::round_to(where, sums.data(), count, out.data());
+  }
 }
 
 /// One bag lookup between its forward and its backward.
@@ -80,8 +80,8 @@ struct Recorded {
   BagMode mode;
   Variable<T> weights;  ///< placed as the ids, or none
   Variable<T> result;
-  std::vector<Index> counts;   ///< of the mean
-  std::vector<Index> winners;  ///< of the largest: for each element of the result, the position of its id, or -1
+  Tensor<Index> sizes;    ///< of the bags, for the mean
+  Tensor<Index> winners;  ///< of the largest: for each element of the result, the position of its id, or -1
   /// What the gradient of the weights needs.
   RowsAtHand<T, I> rows;
   std::optional<Saved<T>> table;
@@ -90,35 +90,39 @@ struct Recorded {
   void operator()() const {
     const auto upstream = result.take_contributions();
     if (!upstream) return;
-    const auto bag = bag_of_each(bags.offsets());
-    const Index columns = lookup.columns();
-    const auto up = matrix<const T>(upstream->local(), std::ssize(bags.offsets()) - 1, columns);
+    const auto& offsets = bags.local_offsets();
+    const Index count = offsets.elements() - 1;
+    const auto up = matrix<const T>(upstream->local(), count, lookup.columns());
+    Tensor<Index> bag(Shape{bags.ids().local().elements()}, offsets.device());
+    kernels::on(bag.device(), [&](auto where) { kernels::name_bags(where, offsets.data(), count, bag.data()); });
     if (lookup.weight().requires_gradient()) mode == BagMode::max ? spread(up, bag) : repeat(up, bag);
     if (weights.requires_gradient()) weights.contribute(dots(up, bag));
   }
 
  private:
-  void repeat(kernels::Matrix<const T> upstream, const std::vector<Index>& bag) const {
-    std::vector<T> shares;
+  void repeat(kernels::Matrix<const T> upstream, const Tensor<Index>& bag) const {
+    using A = Accumulator<T>;
     if (mode == BagMode::mean) {
-      for (const Index b : bag) shares.push_back(T{1} / static_cast<T>(counts[static_cast<std::size_t>(b)]));
+      Tensor<A> shares(bag.shape(), bag.device());
+      kernels::on(bag.device(), [&](auto where) {
+        kernels::share_bags(where, sizes.data(), bag.data(), bag.elements(), shares.data());
+      });
+      return lookup.contribute({upstream, bag.data(), shares.data()});
     }
-    const T* factor = mode == BagMode::mean ? shares.data() : factors ? factors->get().local().data() : nullptr;
-    lookup.contribute({upstream, bag.data(), factor});
+    if (!factors) return lookup.contribute({upstream, bag.data()});
+    const auto of_ids = widened(factors->get().local());
+    lookup.contribute({upstream, bag.data(), of_ids.data()});
   }
 
   /// Every id is a hit, of -0.0 where it does not win.
-  void spread(kernels::Matrix<const T> upstream, const std::vector<Index>& bag) const {
-    const auto count = static_cast<Index>(bag.size());
-    Tensor<T> hits(Shape{count, upstream.columns}, additive_identity<T>());
-    for (Index i = 0; i < static_cast<Index>(winners.size()); ++i) {
-      const Index winner = winners[static_cast<std::size_t>(i)];
-      if (winner >= 0) hits[winner * upstream.columns + i % upstream.columns] = upstream.data[i];
-    }
-    lookup.contribute({matrix<const T>(hits, count, upstream.columns)});
+  void spread(kernels::Matrix<const T> upstream, const Tensor<Index>& bag) const {
+    Tensor<T> hits(Shape{bag.elements(), upstream.columns}, bag.device());
+    const auto to = matrix<T>(hits, bag.elements(), upstream.columns);
+    kernels::on(bag.device(), [&](auto where) { kernels::spread_to_winners(where, winners.data(), upstream, to); });
+    lookup.contribute({matrix<const T>(hits, bag.elements(), upstream.columns)});
   }
 
-  DistributedTensor<T> dots(kernels::Matrix<const T> upstream, const std::vector<Index>& bag) const {
+  DistributedTensor<T> dots(kernels::Matrix<const T> upstream, const Tensor<Index>& bag) const {
     (void)table->get();  // refuses a table that was modified since, also where this rank has rows of their own
     const auto& weight = lookup.weight().distribution();
     const auto& ids = lookup.ids();
@@ -126,20 +130,14 @@ struct Recorded {
         weights_gradient(ids.distribution(), weight, result.distribution(), lookup.options().reproducible));
     const T zero = term_of_zero<T>(gradient.distribution());
     gradient.modify([&](Tensor<T>& out) {
-      rows.read([&](auto at_hand, Index first_row, const auto* names) {
+      rows.read([&](auto where, auto at_hand, Index first_row, const auto* names) {
         if (lookup.options().reproducible) {
-          std::ranges::copy(summed_dots(weight, at_hand, first_row, names, upstream, bag), out.data());
+          summed_dots(where, weight, at_hand, first_row, names, upstream, bag, out);
         } else {
-          kernels::hit_dots(cpu, at_hand, first_row, names, out.elements(), upstream, bag.data(), out.data());
+          kernels::hit_dots(where, at_hand, first_row, names, out.elements(), upstream, bag.data(), out.data());
         }
-        for (Index i = 0; i < out.elements(); ++i) {
-          const Index row = static_cast<Index>(names[i]) - first_row;
-          if (static_cast<Index>(ids.local()[i]) == lookup.padding()) {
-            out[i] = zero;
-          } else if (row < 0 || row >= at_hand.rows) {
-            out[i] = additive_identity<T>();
-          }
-        }
+        kernels::settle_hits(where, ids.local().data(), names, first_row, at_hand.rows, lookup.padding(), zero,
+                             out.elements(), out.data());
       });
     });
     return gradient;
@@ -166,28 +164,24 @@ Variable<T> pooled(const Lookup<T, I>& lookup, const Bags<I>& bags, const Poolin
   if (lookup.options().reproducible && weights.requires_gradient()) require_leaves(table.distribution(), 1);
 
   DistributedTensor<T> value(lookup.result_for(bags.distribution()));
-  const auto offsets = bags.offsets();
-  const Index rows_here = std::ssize(offsets) - 1;
-  auto counts = counts_of(offsets, lookup.ids().local().span(), lookup.padding());
-  std::vector<Index> winners;
+  const auto& offsets = bags.local_offsets();
+  const Index rows_here = offsets.elements() - 1;
+  const bool largest = pooling.mode == BagMode::max;
+  Tensor<Index> sizes(Shape{largest ? 0 : rows_here}, offsets.device());
+  Tensor<Index> winners(largest ? value.local().shape() : Shape{0}, offsets.device());
   auto rows = lookup.rows();
   value.modify([&](Tensor<T>& out) {
-    rows.read([&](auto at_hand, Index first_row, const auto* ids) {
+    rows.read([&](auto where, auto at_hand, Index first_row, const auto* names) {
       const auto to = matrix<T>(out, rows_here, at_hand.columns);
-      if (pooling.mode == BagMode::max) {
-        winners.resize(static_cast<std::size_t>(out.elements()));
-        kernels::max_bags(cpu, at_hand, first_row, ids, offsets.data(), rows.padding, to, winners.data());
+      if (largest) {
+        kernels::max_bags(where, at_hand, first_row, names, offsets.data(), rows.padding, to, winners.data());
         return;
       }
+      kernels::size_bags(where, lookup.ids().local().data(), offsets.data(), rows_here, lookup.padding(), sizes.data());
       const T* factors = weights.is_null() ? nullptr : weights.value().local().data();
-      const Index* divisors = pooling.mode == BagMode::mean ? counts.data() : nullptr;
-      kernels::sum_bags(cpu, at_hand, first_row, ids, offsets.data(), factors, divisors, rows.padding, to);
-      const T zero = term_of_zero<T>(value.distribution());
-      for (Index b = 0; b < rows_here; ++b) {
-        const Index count = counts[static_cast<std::size_t>(b)];
-        const std::span row(to.row(b), static_cast<std::size_t>(to.columns));
-        if (count == 0) std::ranges::fill(row, zero);
-      }
+      const Index* divisors = pooling.mode == BagMode::mean ? sizes.data() : nullptr;
+      kernels::sum_bags(where, at_hand, first_row, names, offsets.data(), factors, divisors, rows.padding, to);
+      kernels::fill_empty_bags(where, sizes.data(), term_of_zero<T>(value.distribution()), to);
     });
   });
   auto result = Variable<T>::result(std::move(value), records(table, weights));
@@ -197,7 +191,7 @@ Variable<T> pooled(const Lookup<T, I>& lookup, const Bags<I>& bags, const Poolin
                       .mode = pooling.mode,
                       .weights = weights,
                       .result = result,
-                      .counts = std::move(counts),
+                      .sizes = std::move(sizes),
                       .winners = std::move(winners),
                       .rows = {},
                       .table = {},

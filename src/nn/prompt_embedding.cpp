@@ -34,24 +34,22 @@ struct Parted {
 
   /// Throws Error on every rank where an id or a task is out of range.
   Parted(const DistributedTensor<I>& ids, const DistributedTensor<I>& tasks, Index vocabulary, Index prompt_length,
-         Index task_count)
-      : text(ids.distribution()), prompts(ids.distribution()) {
+         Index task_count) {
     const auto placed = beside(ids.distribution(), tasks.distribution());
     lookup::check_ids(ids, checked_add(vocabulary, prompt_length), {.table = "the text table with a prompt"});
     lookup::check_ids(tasks, task_count, {.id = "task", .table = "the prompt table", .rows = "tasks"});
-    const auto here = redistribute(tasks, placed);
-    const auto& local = ids.local();
-    const Index batch = here.local().elements();
-    const Index each = batch == 0 ? 0 : local.elements() / batch;
-    text.modify([&](Tensor<I>& out) {
-      for (Index i = 0; i < out.elements(); ++i) out[i] = local[i] < vocabulary ? local[i] : I{-1};
-    });
-    prompts.modify([&](Tensor<Index>& out) {
-      for (Index i = 0; i < out.elements(); ++i) {
-        const auto of_prompt = static_cast<Index>(local[i]) - vocabulary;
-        out[i] = of_prompt < 0 ? -1 : static_cast<Index>(here.local()[i / each]) * prompt_length + of_prompt;
-      }
-    });
+    const auto task = redistribute(tasks, placed).local_on_host();
+    const auto local = ids.local_on_host();
+    const Index each = task.elements() == 0 ? 0 : local.elements() / task.elements();
+    Tensor<I> of_text(local.shape());
+    Tensor<Index> of_prompts(local.shape());
+    for (Index i = 0; i < local.elements(); ++i) {
+      const auto of_prompt = static_cast<Index>(local[i]) - vocabulary;
+      of_text[i] = of_prompt < 0 ? local[i] : I{-1};
+      of_prompts[i] = of_prompt < 0 ? -1 : static_cast<Index>(task[i / each]) * prompt_length + of_prompt;
+    }
+    text = DistributedTensor<I>::from_local(ids.distribution(), std::move(of_text), LocalCheck::none);
+    prompts = DistributedTensor<Index>::from_local(ids.distribution(), std::move(of_prompts), LocalCheck::none);
     text.set_checked(vocabulary);
     prompts.set_checked(task_count * prompt_length);
   }

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <span>
 
 #include <tartan/distributed/combine.hpp>
 #include <tartan/distributed/leaves.hpp>
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "tensor/brought.hpp"
 
 namespace tartan::lookup {
 namespace {
@@ -25,7 +25,21 @@ void combine_norms(const CartesianTopology& topology, const std::vector<int>& ax
   std::ranges::transform(bits, norms.begin(), [](std::int64_t n) { return std::bit_cast<double>(n); });
 }
 
+/// The distinct rows that a plan hits.
+template <class Where, class Plan>
+Tensor<Index> named_rows(Where where, const Plan& plan, Device device) {
+  auto* const rows = const_cast<Index*>(kernels::distinct_rows(where, plan));
+  return Tensor<Index>::view(Shape{plan.distinct()}, rows, device).clone();
+}
+
 }  // namespace
+
+void turn_into_factors(std::span<double> sums, const RowNorms& norms) {
+  for (double& n : sums) {
+    if (!std::isinf(norms.norm_type)) n = std::pow(n, 1 / norms.norm_type);
+    n = n > norms.max_norm ? norms.max_norm / (n + 1e-7) : 1;
+  }
+}
 
 template <class T>
 void require_norms(const Variable<T>& weight, const RowNorms& norms) {
@@ -39,47 +53,53 @@ void require_norms(const Variable<T>& weight, const RowNorms& norms) {
 template <class T, class I>
 void renormalize(const std::vector<DistributedTensor<I>>& batches, std::vector<Variable<T>> weights,
                  const RowNorms& options) {
-  const auto [max_norm, p, reproducible] = options;
-  std::vector<kernels::RowPlan> plans;
-  std::vector<double> norms;  // of each weight's distinct rows
+  const double p = options.norm_type;
+  std::vector<Tensor<Index>> rows;  // the distinct ones that each weight's batch names, in its block
+  std::vector<double> norms;        // of all of them
+  const auto& d = weights.front().distribution();
+  const auto device = d.topology().device();
   std::vector<std::uint64_t> versions;
   for (std::size_t f = 0; f < weights.size(); ++f) {
     const auto& weight = weights[f].value();
     versions.push_back(weight.version());
     const Block block(weight.distribution());
     const auto& batch = batches[f].local();
-    plans.push_back(kernels::plan_rows(cpu, batch.data(), batch.elements(), block.first_row, block.rows, Index{-1}));
-    const auto& rows = plans.back().rows;
     const auto table = matrix<const T>(weight.local(), block.rows, block.columns);
-    const Index leaves = options.leaves() ? leaves_of(block.columns) : 1;
-    std::vector<double> sums(rows.size() * static_cast<std::size_t>(leaves));
-    if (options.leaves()) {
-      kernels::leaf_power_sums(cpu, table, rows.data(), std::ssize(rows), p, sums.data());
-      sums = sum_leaves(weight.distribution(), 1, std::span<const double>(sums), std::ssize(rows));
-    } else {
-      kernels::row_power_sums(cpu, table, rows.data(), std::ssize(rows), p, sums.data());
-    }
-    norms.insert(norms.end(), sums.begin(), sums.end());
+    const auto sums = kernels::on(device, [&](auto where) {
+      const auto plan =
+          kernels::plan_rows(where, batch.data(), batch.elements(), block.first_row, block.rows, Index{-1});
+      rows.push_back(named_rows(where, plan, device));
+      const Index count = plan.distinct();
+      Tensor<double> result(Shape{count}, device);
+      if (!options.leaves()) {
+        kernels::row_power_sums(where, table, rows.back().data(), count, p, result.data());
+        return result;
+      }
+      Tensor<double> leaves(Shape{count, leaves_of(block.columns)}, device);
+      kernels::leaf_power_sums(where, table, rows.back().data(), count, p, leaves.data());
+      sum_leaves(weight.distribution(), 1, leaves, result);
+      return result;
+    });
+    const auto on_host = sums.to(Device{});
+    norms.insert(norms.end(), on_host.span().begin(), on_host.span().end());
   }
-  const auto& d = weights.front().distribution();
   if (!options.leaves()) combine_norms(d.topology(), d.axes_of(1), std::isinf(p), norms);
-  for (double& n : norms) {
-    if (!std::isinf(p)) n = std::pow(n, 1 / p);
-    n = n > max_norm ? max_norm / (n + 1e-7) : 1;
-  }
-  const double* factors = norms.data();
+  turn_into_factors(norms, options);
+  const auto all_factors = brought(norms, device);
+  const double* factors = all_factors.data();
   for (std::size_t f = 0; f < weights.size(); ++f) {
-    const auto& rows = plans[f].rows;
+    const Index count = rows[f].elements();
     if (weights[f].value().version() != versions[f]) {  // it was scaled before: a weight that stands here twice
       renormalize<T, I>({batches[f]}, {weights[f]}, options);
-      factors += rows.size();
-      continue;
+    } else {
+      weights[f].modify([&](Tensor<T>& out) {
+        const Block block(weights[f].distribution());
+        kernels::on(device, [&](auto where) {
+          kernels::scale_rows(where, rows[f].data(), count, factors, matrix<T>(out, block.rows, block.columns));
+        });
+      });
     }
-    weights[f].modify([&](Tensor<T>& out) {
-      const Block block(weights[f].distribution());
-      kernels::scale_rows(cpu, rows.data(), std::ssize(rows), factors, matrix<T>(out, block.rows, block.columns));
-    });
-    factors += rows.size();
+    factors += count;
   }
 }
 

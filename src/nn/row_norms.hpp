@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <span>
 #include <vector>
 
 #include "nn/lookup.hpp"
@@ -16,6 +17,9 @@ struct RowNorms {
   /// The largest of several numbers is the same in any order.
   bool leaves() const { return reproducible && !std::isinf(norm_type); }
 };
+
+/// Replaces each row's Σ |w|^p, or largest |w|, by the factor that brings the row to max_norm where its norm is beyond.
+void turn_into_factors(std::span<double> sums, const RowNorms& norms);
 
 /// Throws Error, the same on every rank, where rows of `weight` have no such norms.
 template <class T>

@@ -4,6 +4,7 @@
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "kernels/boxes.hpp"
 #include "kernels/tables.hpp"
 #include "nn/row_norms.hpp"
 
@@ -46,12 +47,15 @@ std::vector<DistributedTensor<I>> columns_of(const DistributedTensor<I>& ids) {
           "a lookup in many tables takes ids whose last dimension is whole on every rank, not {}", d);
   const Distribution column(ids.topology(), d.shape().without(last), d.placements(), d.options());
   const Shape shape = column.local_shape(ids.topology().rank());
-  const Index count = shape.elements();
+  const Box all(Shape{shape.elements(), d.shape()[last]});
   std::vector<DistributedTensor<I>> columns;
   for (Index table = 0; table < d.shape()[last]; ++table) {
-    Tensor<I> local(shape);
-    for (Index i = 0; i < count; ++i) local[i] = ids.local()[i * d.shape()[last] + table];
-    columns.push_back(DistributedTensor<I>::from_local(column, std::move(local), LocalCheck::none));
+    const Box mine(std::vector<Interval>{all[0], {table, table + 1}});
+    columns.emplace_back(column);
+    columns.back().modify([&](Tensor<I>& local) {
+      kernels::on(local.device(),
+                  [&](auto where) { kernels::copy_box(where, ids.local().data(), all, local.data(), mine, mine); });
+    });
   }
   return columns;
 }
@@ -111,23 +115,23 @@ Variable<T> looked_up(const DistributedTensor<I>& ids, const std::vector<Lookup<
     std::vector<kernels::TableColumns<T>> slots;
     Index columns = 0;
     for (const auto& part : at_hand) {
-      part.read([&](auto table, Index first_row, const auto*) {
-        slots.push_back({table, first_row, columns});
-        columns += table.columns;
-      });
+      slots.push_back({part.table(), part.first_row, columns});
+      columns += slots.back().table.columns;
     }
     const auto to = matrix<T>(out, count, columns);
-    if (std::ranges::none_of(at_hand, [](const auto& part) { return part.renamed.has_value(); })) {
-      kernels::gather_tables<T>(cpu, slots, ids.local().data(), to);
-      return;
-    }
+    const auto gather = [&](const auto& names) {
+      kernels::on(out.device(), [&](auto where) { kernels::gather_tables<T>(where, slots, names.data(), to); });
+    };
+    if (std::ranges::none_of(at_hand, [](const auto& part) { return part.renamed.has_value(); }))
+      return gather(ids.local());
     Tensor<Index> names(Shape{count, tables});
     for (Index f = 0; f < tables; ++f) {
-      at_hand[static_cast<std::size_t>(f)].read([&](auto, Index, const auto* column) {
+      at_hand[static_cast<std::size_t>(f)].read_numbers([&](const auto& numbers) {
+        const auto column = numbers.local_on_host();
         for (Index i = 0; i < count; ++i) names[i * tables + f] = static_cast<Index>(column[i]);
       });
     }
-    kernels::gather_tables<T>(cpu, slots, names.data(), to);
+    gather(names.to(out.device()));
   });
   const bool recorded = std::ranges::any_of(lookups, [](const auto& lookup) { return records(lookup.weight()); });
   auto result = Variable<T>::result(std::move(rows), recorded);

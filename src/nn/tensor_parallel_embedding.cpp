@@ -73,7 +73,7 @@ TensorParallelEmbedding<T>::TensorParallelEmbedding(Tensor<T> weight_shard, cons
     (void)Table({mine});
     return;
   }
-  const auto topology = Partition(options.tp_group).cartesian({options.tp_group.size()});
+  const auto topology = Partition(options.tp_group).cartesian({options.tp_group.size()}, shard_.device());
   const Table table(say(topology, mine));
   const Distribution cut(topology, table.shape, {Shard{table.sharding_dim}}, {.block_extents = {{0, table.extents}}});
   weight_ = DistributedTensor<T>::from_local(cut, shard_, LocalCheck::none);

@@ -76,6 +76,8 @@ class DistributedTensor {
   const Tensor<T>& local() const;
   /// This rank's part on the host: the part itself where it lies there, otherwise a copy, for which it waits.
   Tensor<T> local_on_host() const;
+  /// Whether local_on_host() has nothing to copy.
+  bool is_on_host() const;
   /// Calls `write(Tensor<T>&)` on this rank's part. Every rank calls it, in the same order.
   template <class F>
   void modify(F&& write) {

@@ -45,6 +45,8 @@ class Bags {
   const Distribution& distribution() const noexcept { return distribution_; }
   /// Where this rank's bags begin in its ids, and where the last one ends: one more than bags.
   std::span<const Index> offsets() const { return offsets_.span(); }
+  /// The same on the topology's device.
+  const Tensor<Index>& local_offsets() const noexcept { return local_offsets_; }
   /// Whether the offsets they were made of included the last; none for rows (B, L).
   std::optional<bool> include_last_offset() const noexcept { return include_last_offset_; }
   /// Of a tensor (B, ...) that has a row for each bag, as features and labels beside them: the rows lie with the bags.
@@ -52,14 +54,19 @@ class Bags {
 
  private:
   Bags(DistributedTensor<I> ids, Distribution distribution, Tensor<Index> offsets, bool include_last_offset)
-      : ids_(std::move(ids)),
-        distribution_(std::move(distribution)),
-        offsets_(std::move(offsets)),
-        include_last_offset_{include_last_offset} {}
+      : ids_(std::move(ids)), distribution_(std::move(distribution)), include_last_offset_{include_last_offset} {
+    keep(std::move(offsets));
+  }
+
+  void keep(Tensor<Index> offsets) {
+    local_offsets_ = offsets.to(distribution_.topology().device());
+    offsets_ = std::move(offsets);
+  }
 
   DistributedTensor<I> ids_;
   Distribution distribution_;
   Tensor<Index> offsets_;
+  Tensor<Index> local_offsets_;
   std::optional<bool> include_last_offset_;
 };
 

@@ -29,9 +29,10 @@ class TensorParallelEmbedding {
   /// shards differ, sharding_dim is not 0 or 1, or num_embeddings is not what the shards add up to, on any rank.
   TensorParallelEmbedding(Tensor<T> weight_shard, const TensorParallelOptions& options);
 
-  /// Collective over the group: one all-gather. The result, (…, D), is this rank's own. `ids` (…) is the same on every
-  /// rank: that is the caller's to see to, and verified under TARTAN_CHECKS=collective only. An id outside [0, V)
-  /// throws Error, the same on every rank, naming the id, its position and the bound, before anything is sent.
+  /// Collective over the group: one all-gather. The result, (…, D), is this rank's own and lies where its shard does.
+  /// `ids` (…) is the same on every rank: that is the caller's to see to, and verified under TARTAN_CHECKS=collective
+  /// only. An id outside [0, V) throws Error, the same on every rank, naming the id, its position and the bound, before
+  /// anything is sent.
   template <class I>
   Tensor<T> operator()(const Tensor<I>& ids) const;
 
