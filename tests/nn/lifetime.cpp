@@ -29,8 +29,8 @@ TEST_CASE("two thousand layers that are built, used and destroyed leave nothing 
   live(1000);
   const Index before = bytes_in_use();
   live(1000);
-  // A table of a layer has 416 bytes; MPI keeps some pages for itself.
-  CHECK(bytes_in_use() - before < 100'000);
+  // A table of a layer has 416 bytes; MPI keeps some pages for itself, and what enqueues work on devices a few more.
+  CHECK(bytes_in_use() - before < 200'000);
 }
 
 }  // namespace
