@@ -52,6 +52,23 @@ bool represents(const Distribution& distribution, int position, Placement::Kind 
   return distribution.holds(position);
 }
 
+bool several(const Distribution& distribution, Placement::Kind kind) {
+  for (int axis = 0; axis < distribution.grid().axes(); ++axis) {
+    if (distribution.placement(axis).kind() == kind && distribution.grid().extent(axis) > 1) return true;
+  }
+  return false;
+}
+
+/// The ranks that may give a term, or take one, for `position`: its family(); but where a tensor has both copies and
+/// terms, the one of represents() alone, since all copies have to consist of the same terms.
+std::vector<int> stand_ins(const Distribution& distribution, int position, Placement::Kind kind) {
+  using Kind = Placement::Kind;
+  if (!several(distribution, kind == Kind::partial ? Kind::replicate : Kind::partial))
+    return family(distribution, position, kind);
+  if (!represents(distribution, position, kind)) return {};
+  return {root_rank_of(distribution, position)};
+}
+
 struct Pair {
   int sender;
   int receiver;
@@ -72,26 +89,20 @@ Index largest_block(const Distribution& distribution) {
   return largest;
 }
 
-bool several(const Distribution& distribution, Placement::Kind kind) {
-  for (int axis = 0; axis < distribution.grid().axes(); ++axis) {
-    if (distribution.placement(axis).kind() == kind && distribution.grid().extent(axis) > 1) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 std::vector<Transfer::Item> Transfer::sends(const Distribution& from, const Distribution& to, int root_rank) {
   const int mine = position_of(from, root_rank);
   if (mine < 0 || !from.holds(mine)) return {};
-  const auto senders = family(from, mine, Placement::Kind::replicate);
+  const auto senders = stand_ins(from, mine, Placement::Kind::replicate);
+  if (senders.empty()) return {};
   const Box block = from.block(mine);
   std::vector<Item> items;
   for (int target = 0; target < to.grid().size(); ++target) {
     if (!represents(to, target, Placement::Kind::partial)) continue;
     Box box = intersect(block, to.block(target));
     if (box.empty()) continue;
-    const auto [sender, receiver] = choose(senders, family(to, target, Placement::Kind::partial));
+    const auto [sender, receiver] = choose(senders, stand_ins(to, target, Placement::Kind::partial));
     if (sender == root_rank) items.push_back({receiver, std::move(box)});
   }
   std::ranges::sort(items, {}, &Item::peer);
@@ -101,14 +112,15 @@ std::vector<Transfer::Item> Transfer::sends(const Distribution& from, const Dist
 std::vector<Transfer::Item> Transfer::receives(const Distribution& from, const Distribution& to, int root_rank) {
   const int mine = position_of(to, root_rank);
   if (mine < 0 || !to.holds(mine)) return {};
-  const auto receivers = family(to, mine, Placement::Kind::partial);
+  const auto receivers = stand_ins(to, mine, Placement::Kind::partial);
+  if (receivers.empty()) return {};
   const Box block = to.block(mine);
   std::vector<Item> items;
   for (int source = 0; source < from.grid().size(); ++source) {
     if (!represents(from, source, Placement::Kind::replicate)) continue;
     Box box = intersect(from.block(source), block);
     if (box.empty()) continue;
-    const auto [sender, receiver] = choose(family(from, source, Placement::Kind::replicate), receivers);
+    const auto [sender, receiver] = choose(stand_ins(from, source, Placement::Kind::replicate), receivers);
     if (receiver == root_rank) items.push_back({sender, std::move(box)});
   }
   std::ranges::sort(items, {}, &Item::peer);

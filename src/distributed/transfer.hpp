@@ -11,7 +11,8 @@ namespace tartan {
 /// The move between any two distributions of a shape whose topologies have a common root, as lists of (peer, box) from
 /// the intersections of blocks. For every element, each source term and each target copy have exactly one sender and
 /// one receiver: the lowest rank of the root that is in both, else the lowest of each; so a pair of ranks exchanges at
-/// most one box. What is received is added in the order of source ranks.
+/// most one box. A tensor that has both copies and terms gives and takes at coordinate 0 of its Replicate and Partial
+/// axes, so that all copies consist of the same terms. What is received is added in the order of source ranks.
 class Transfer {
  public:
   /// Arithmetic only.

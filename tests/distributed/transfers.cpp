@@ -47,6 +47,28 @@ TEST_CASE("every placement moves between any two topologies, forward and adjoint
   }
 }
 
+TEST_CASE("copies along a Replicate axis consist of the same terms, so that the next move finds the same sum") {
+  const int n = world().size();
+  const Partition all(world());
+  std::vector<int> backwards;
+  for (int rank = n - 1; rank >= 0; --rank) backwards.push_back(rank);
+  for (const auto& grid : factorisations(n, 2)) {
+    const auto here = all.cartesian(grid);
+    const auto there = all.subset(backwards).cartesian(grid);
+    for (const auto& placements : all_placements(2, 2)) {
+      for (const auto& between : all_placements(2, 2)) {
+        const Distribution from(here, Shape{5, 4}, placements);
+        const Distribution to(there, Shape{5, 4}, between);
+        INFO(from.to_string() << " -> " << to.to_string());
+        const auto moved = redistribute(laid_out<double>(from, forward_numbers), to);
+        const auto whole =
+            redistribute(moved, Distribution(here, Shape{5, 4}, {Replicate{}, Replicate{}})).full_tensor();
+        for (Index i = 0; i < whole.elements(); ++i) CHECK(whole[i] == static_cast<double>(forward_numbers(i)));
+      }
+    }
+  }
+}
+
 TEST_CASE("grids of several axes on any two sets of ranks: fixed random pairs have exact values") {
   const RandomStream stream(1, "transfers");
   Index drawn = 0;
