@@ -45,7 +45,8 @@ void check_dots(Index rows, Index k, Index columns, Index gap, Index offset) {
   REQUIRE(sums_there == sums);
 }
 
-TEST_CASE("row dots, their adjoint and their leaves on a CUDA device are the naive ones", "[kernels][cuda][sanitizer]") {
+TEST_CASE("row dots, their adjoint and their leaves on a CUDA device are the naive ones",
+          "[kernels][cuda][sanitizer]") {
   for (const Index columns : widths()) {
     for (const Index k : {0, 1, 6}) {
       check_dots<float>(5, k, columns, columns % 3, columns % 5);

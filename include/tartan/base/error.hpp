@@ -40,8 +40,8 @@ class MpiError : public Error {
   int code_;
 };
 
-/// A call of the CUDA runtime or of one of its libraries failed on this rank, out of memory included. Not agreed between
-/// ranks.
+/// A call of the CUDA runtime or of one of its libraries failed on this rank, out of memory included. Not agreed
+/// between ranks.
 class CudaError : public Error {
  public:
   explicit CudaError(const std::string& text, int code = -1) : Error(text), code_{code} {}
