@@ -43,7 +43,9 @@ template <class T>
 void contributed_rows(Cpu, std::type_identity_t<Contributions<T>> contributions, const Index* which,
                       const Index* divisors, Matrix<Accumulator<T>> out) {
   using A = Accumulator<T>;
-  const auto [rows, source, factors] = contributions;
+  const auto rows = contributions.rows;
+  const auto* const source = contributions.source;
+  const auto* const factors = contributions.factors;
   parallel(out.rows, 2 * bytes_of_row(out), [=](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const Index hit = which != nullptr ? which[i] : i;

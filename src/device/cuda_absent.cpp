@@ -17,8 +17,8 @@ namespace cuda {
 bool built_in() noexcept { return false; }
 int device_count() noexcept { return 0; }
 CUstream_st* stream(Device device) { absent(device); }
-StreamScope::StreamScope(Device device, CUstream_st* stream) : device_{device}, before_{stream} { absent(device); }
-StreamScope::~StreamScope() = default;
+StreamScope::StreamScope(Device device, CUstream_st* next) : device_{device}, before_{next} { absent(device); }
+StreamScope::~StreamScope() { (void)before_; }
 void synchronize(Device device) {
   if (!device.is_cpu()) absent(device);
 }
@@ -30,7 +30,7 @@ namespace device {
 Current::Current(Device device) {
   if (!device.is_cpu()) absent(device);
 }
-Current::~Current() = default;
+Current::~Current() { (void)before_; }
 void require_present(Device device) {
   if (!device.is_cpu()) absent(device);
 }

@@ -25,10 +25,9 @@ constexpr float narrow_to_odd(double value) {
 }  // namespace detail
 
 /// The upper half of an IEEE float: its range, 8 bits of precision. Memory and messages hold it; arithmetic is done in
-/// float. Conversions, all explicit, round to nearest, ties to even, once (integers
-/// up to 2^53 in magnitude); a NaN becomes the quiet NaN of its
-/// sign.
-struct bfloat16 {
+/// float. Conversions, all explicit, round to nearest, ties to even, once (integers up to 2^53 in magnitude); a NaN
+/// becomes the quiet NaN of its sign.
+struct bfloat16 {  // NOLINT(readability-identifier-naming): named as float is
   std::uint16_t bits;
 
   bfloat16() = default;
@@ -41,6 +40,14 @@ struct bfloat16 {
   explicit constexpr operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
   explicit constexpr operator double() const { return static_cast<double>(static_cast<float>(*this)); }
 
+  /// Comparisons by value, with another one or with any real number.
+  friend constexpr bool operator==(bfloat16 a, bfloat16 b) { return static_cast<float>(a) == static_cast<float>(b); }
+  friend constexpr bool operator==(bfloat16 a, double b) { return static_cast<double>(a) == b; }
+  friend constexpr std::partial_ordering operator<=>(bfloat16 a, bfloat16 b) {
+    return static_cast<float>(a) <=> static_cast<float>(b);
+  }
+  friend constexpr std::partial_ordering operator<=>(bfloat16 a, double b) { return static_cast<double>(a) <=> b; }
+
  private:
   static constexpr std::uint16_t narrow(float value) {
     const auto u = std::bit_cast<std::uint32_t>(value);
@@ -51,7 +58,7 @@ struct bfloat16 {
 };
 
 /// IEEE 754 binary16: 11 bits of precision, at most 65504. Otherwise as bfloat16.
-struct half {
+struct half {  // NOLINT(readability-identifier-naming): named as float is
   std::uint16_t bits;
 
   half() = default;
@@ -71,6 +78,14 @@ struct half {
     return std::bit_cast<float>(value | static_cast<std::uint32_t>(bits >> 15) << 31);
   }
   explicit constexpr operator double() const { return static_cast<double>(static_cast<float>(*this)); }
+
+  /// Comparisons by value, with another one or with any real number.
+  friend constexpr bool operator==(half a, half b) { return static_cast<float>(a) == static_cast<float>(b); }
+  friend constexpr bool operator==(half a, double b) { return static_cast<double>(a) == b; }
+  friend constexpr std::partial_ordering operator<=>(half a, half b) {
+    return static_cast<float>(a) <=> static_cast<float>(b);
+  }
+  friend constexpr std::partial_ordering operator<=>(half a, double b) { return static_cast<double>(a) <=> b; }
 
  private:
   static constexpr std::uint16_t narrow(float value) {
@@ -100,24 +115,6 @@ using Accumulator = std::conditional_t<is_half_type<T>, float, T>;
 
 template <class T>
 concept HalfType = is_half_type<T>;
-
-/// Comparisons by value, of two half numbers or one and another real number.
-template <HalfType T>
-constexpr bool operator==(T a, T b) {
-  return static_cast<float>(a) == static_cast<float>(b);
-}
-template <HalfType T>
-constexpr bool operator==(T a, double b) {
-  return static_cast<double>(a) == b;
-}
-template <HalfType T>
-constexpr std::partial_ordering operator<=>(T a, T b) {
-  return static_cast<float>(a) <=> static_cast<float>(b);
-}
-template <HalfType T>
-constexpr std::partial_ordering operator<=>(T a, double b) {
-  return static_cast<double>(a) <=> b;
-}
 
 /// Arithmetic of two half numbers: computed in float and rounded once.
 template <HalfType T>

@@ -22,7 +22,7 @@ CUstream_st* stream(Device device);
 /// and what is enqueued later comes after it. The stream must outlive the scope.
 class StreamScope {
  public:
-  StreamScope(Device device, CUstream_st* stream);
+  StreamScope(Device device, CUstream_st* next);
   ~StreamScope();
   StreamScope(const StreamScope&) = delete;
   StreamScope& operator=(const StreamScope&) = delete;
