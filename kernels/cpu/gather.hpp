@@ -54,6 +54,7 @@ inline bool worth_streaming(const void* data, std::size_t bytes, std::size_t str
 /// Row i of `out` becomes the source's row ids[i · step]. `ask(i)` is called before, for the rows that come later.
 template <class I, class Ask>
 TARTAN_INLINE void gather(const Source& source, const I* ids, Index step, const Destination& out, Ask ask) {
+  if (out.bytes == 0) return;  // there may be no memory at all, which memcpy must not be given
   const auto copy = [&](auto bytes) __attribute__((always_inline)) {
     if (out.streamed) {
       for (Index i = 0; i < out.count; ++i) {
