@@ -30,11 +30,11 @@ template <class T>
 void leaf_dots(Cuda, Matrix<const T> a, Matrix<const T> b, Accumulator<T>* out);
 
 /// out[i] for i < count is the sum of leaves[i · leaves_per_sum], ...: left folds of groups of 32, whose sums are
-/// left-folded in groups of 32, repeatedly, until one remains; -0.0 where leaves_per_sum is 0. `leaves` may not be
-/// `out`. For float and double.
+/// left-folded in groups of 32, repeatedly, until one remains; -0.0 where leaves_per_sum is 0. Only the
+/// result is rounded to T. `leaves` may not be `out`.
 template <class T>
-void fold_leaves(Cpu, const T* leaves, Index count, Index leaves_per_sum, T* out);
+void fold_leaves(Cpu, const Accumulator<T>* leaves, Index count, Index leaves_per_sum, T* out);
 template <class T>
-void fold_leaves(Cuda, const T* leaves, Index count, Index leaves_per_sum, T* out);
+void fold_leaves(Cuda, const Accumulator<T>* leaves, Index count, Index leaves_per_sum, T* out);
 
 }  // namespace tartan::kernels

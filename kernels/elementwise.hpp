@@ -5,7 +5,8 @@
 #include "kernels/accumulator.hpp"
 #include "kernels/view.hpp"
 
-/// Element-wise pieces on contiguous memory; `out` may be an input. Both devices give the same bits.
+/// Element-wise pieces on contiguous memory, computed in the accumulator of T; `out` may be an input. Both devices give
+/// the same bits.
 namespace tartan::kernels {
 
 /// out[i] = value, for every element type.
@@ -28,9 +29,9 @@ template <class T>
 void multiply(Cuda, const T* a, const T* b, Index n, T* out);
 /// out = factor · a
 template <class T>
-void scale(Cpu, const T* a, T factor, Index n, T* out);
+void scale(Cpu, const T* a, Accumulator<T> factor, Index n, T* out);
 template <class T>
-void scale(Cuda, const T* a, T factor, Index n, T* out);
+void scale(Cuda, const T* a, Accumulator<T> factor, Index n, T* out);
 /// out = a, rounded to T.
 template <class T>
 void round_to(Cpu, const Accumulator<T>* a, Index n, T* out);

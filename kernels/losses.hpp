@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/accumulator.hpp"
 #include "kernels/view.hpp"
 
 /// Pieces of losses. All compute in double with the same elementary functions: both devices give the same bits.
@@ -12,11 +13,13 @@ void binary_cross_entropy_sum(Cpu, const T* x, const T* y, Index n, double facto
 template <class T>
 void binary_cross_entropy_sum(Cuda, const T* x, const T* y, Index n, double factor, T* out);
 
-/// Its gradient: out = (factor · *upstream) · (sigmoid(x) - y), rounded once after factor · *upstream, which is a T.
-/// `out` may be `x` or `y`.
+/// Its gradient: out = (factor · *upstream) · (sigmoid(x) - y), rounded once after factor · *upstream, which is one of
+/// T's accumulator. `out` may be `x` or `y`.
 template <class T>
-void binary_cross_entropy_backward(Cpu, const T* x, const T* y, T factor, const T* upstream, Index n, T* out);
+void binary_cross_entropy_backward(Cpu, const T* x, const T* y, Accumulator<T> factor, const T* upstream, Index n,
+                                   T* out);
 template <class T>
-void binary_cross_entropy_backward(Cuda, const T* x, const T* y, T factor, const T* upstream, Index n, T* out);
+void binary_cross_entropy_backward(Cuda, const T* x, const T* y, Accumulator<T> factor, const T* upstream, Index n,
+                                   T* out);
 
 }  // namespace tartan::kernels

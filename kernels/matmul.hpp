@@ -3,8 +3,9 @@
 #include "kernels/view.hpp"
 
 /// Matrix products, and what goes with them in a linear layer. On the CPU they run on the calling thread; on a CUDA
-/// device cuBLAS computes them, in float for float (never TF32). Sums of products are rounded in an order that depends
-/// on the extents and the device: no promise of bits. An empty sum is 0. Outputs must not overlap inputs.
+/// device cuBLAS computes them, in float for float (never TF32) and for the half types, rounded once. Sums of products
+/// are rounded in an order that depends on the extents and the device: no promise of bits. An empty sum is 0. Outputs
+/// must not overlap inputs.
 namespace tartan::kernels {
 
 /// out = a·b

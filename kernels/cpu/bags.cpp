@@ -139,7 +139,7 @@ TARTAN_INLINE void dots(const Shard<T>& shard, const I* ids, Index count, Matrix
                                    const Index* source, T* out) {                                                      \
     dots(shard, ids, count, upstream, source, out);                                                                    \
   }
-TARTAN_FOR_EACH_REAL_LOOKUP(TARTAN_DEFINE)
+TARTAN_FOR_EACH_LOOKUP(TARTAN_DEFINE)
 #undef TARTAN_DEFINE
 
 /// What an average bag moves.
@@ -184,7 +184,7 @@ void hit_dots(Cpu, Matrix<const T> table, Index first_row, const I* ids, Index c
                          Matrix<T>);                                                                         \
   template void max_bags(Cpu, Matrix<const T>, Index, const I*, const Index*, Index, Matrix<T>, Index*);     \
   template void hit_dots(Cpu, Matrix<const T>, Index, const I*, Index, Matrix<const T>, const Index*, T*);
-TARTAN_FOR_EACH_REAL_LOOKUP(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_LOOKUP(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 }  // namespace tartan::kernels

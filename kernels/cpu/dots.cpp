@@ -85,7 +85,7 @@ TARTAN_INLINE void dot_leaves(Matrix<const T> a, Matrix<const T> b, Accumulator<
                                    Matrix<T> grad_b, Accumulator<T>* scratch) {                        \
     backward(a, b, g, grad_a, grad_b, scratch);                                                        \
   }
-TARTAN_FOR_EACH_REAL_TYPE(TARTAN_DEFINE)
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_DEFINE)
 #undef TARTAN_DEFINE
 
 /// Left folds of groups of 32 of the `count` > 0 terms, in place, until one remains.
@@ -130,21 +130,20 @@ void leaf_dots(Cpu, Matrix<const T> a, Matrix<const T> b, Accumulator<T>* out) {
 }
 
 template <class T>
-void fold_leaves(Cpu, const T* leaves, Index count, Index leaves_per_sum, T* out) {
-  std::vector<T> terms(leaves_per_sum);
+void fold_leaves(Cpu, const Accumulator<T>* leaves, Index count, Index leaves_per_sum, T* out) {
+  std::vector<Accumulator<T>> terms(leaves_per_sum);
   for (Index i = 0; i < count; ++i, leaves += leaves_per_sum) {
     terms.assign(leaves, leaves + leaves_per_sum);
-    out[i] = leaves_per_sum > 0 ? fold_groups(terms.data(), leaves_per_sum) : static_cast<T>(-0.0);
+    out[i] = static_cast<T>(leaves_per_sum > 0 ? fold_groups(terms.data(), leaves_per_sum) : Accumulator<T>{-0.0F});
   }
 }
 
 #define TARTAN_INSTANTIATE(T)                                                      \
   template void row_dots(Cpu, Matrix<const T>, Matrix<const T>, T*);               \
   template void leaf_dots(Cpu, Matrix<const T>, Matrix<const T>, Accumulator<T>*); \
+  template void fold_leaves(Cpu, const Accumulator<T>*, Index, Index, T*);         \
   template void row_dots_backward(Cpu, Matrix<const T>, Matrix<const T>, const T*, Matrix<T>, Matrix<T>);
-TARTAN_FOR_EACH_REAL_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
-template void fold_leaves(Cpu, const float*, Index, Index, float*);
-template void fold_leaves(Cpu, const double*, Index, Index, double*);
 
 }  // namespace tartan::kernels

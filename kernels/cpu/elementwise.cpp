@@ -33,9 +33,9 @@ void multiply(Cpu, const T* a, const T* b, Index n, T* out) {
 }
 
 template <class T>
-void scale(Cpu, const T* a, T factor, Index n, T* out) {
+void scale(Cpu, const T* a, Accumulator<T> factor, Index n, T* out) {
   parallel(n, 2 * sizeof(T), [=](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) out[i] = factor * a[i];
+    for (Index i = begin; i < end; ++i) out[i] = static_cast<T>(factor * static_cast<Accumulator<T>>(a[i]));
   });
 }
 
@@ -76,15 +76,11 @@ TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
 
 #define INSTANTIATE(T)                                           \
   template void round_to(Cpu, const Accumulator<T>*, Index, T*); \
-  template void widen(Cpu, const T*, Index, Accumulator<T>*);
-TARTAN_FOR_EACH_REAL_TYPE(INSTANTIATE)
-#undef INSTANTIATE
-
-#define INSTANTIATE(T)                                        \
-  template void repeat(Cpu, const T*, Index, T*);             \
-  template void add(Cpu, const T*, const T*, Index, T*);      \
-  template void multiply(Cpu, const T*, const T*, Index, T*); \
-  template void scale(Cpu, const T*, T, Index, T*);           \
+  template void widen(Cpu, const T*, Index, Accumulator<T>*);    \
+  template void repeat(Cpu, const T*, Index, T*);                \
+  template void add(Cpu, const T*, const T*, Index, T*);         \
+  template void multiply(Cpu, const T*, const T*, Index, T*);    \
+  template void scale(Cpu, const T*, Accumulator<T>, Index, T*); \
   template void sum(Cpu, const T*, Index, T*);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE

@@ -7,6 +7,7 @@
 
 #include "base/element_types.hpp"
 #include "base/parallel.hpp"
+#include "kernels/elementwise.hpp"
 #include "kernels/sum_tree.hpp"
 
 namespace tartan::kernels {
@@ -21,6 +22,52 @@ using View = Eigen::Map<std::conditional_t<std::is_const_v<T>, const Dense<T>, D
 template <class T>
 View<T> view(Matrix<T> m) {
   return {m.data, m.rows, m.columns, Eigen::OuterStride<>(m.stride)};
+}
+
+/// A factor as it is or transposed.
+template <bool transposed, class M>
+decltype(auto) turned(const M& m) {
+  if constexpr (transposed) {
+    return m.transpose();
+  } else {
+    return (m);
+  }
+}
+
+/// Rows `begin` to `end` - 1 of a factor that may be transposed, as they are stored.
+template <bool transposed, class T>
+Matrix<const T> part_of(Matrix<const T> m, Index begin, Index end) {
+  if constexpr (transposed) return {m.data + begin, m.rows, end - begin, m.stride};
+  return m.part(begin, end);
+}
+
+/// The elements of `m` in their accumulator.
+template <class T>
+Dense<Accumulator<T>> widened(Matrix<const T> m) {
+  Dense<Accumulator<T>> result(m.rows, m.columns);
+  for (Index i = 0; i < m.rows; ++i) widen(Cpu{}, m.row(i), m.columns, result.row(i).data());
+  return result;
+}
+
+/// out = a·b, each transposed where said. Where T is not its own accumulator, tile by tile of `out`: only what makes a
+/// tile is widened at a time.
+template <bool turn_a, bool turn_b, class T>
+void multiply(Matrix<const T> a, Matrix<const T> b, Matrix<T> out) {
+  if constexpr (std::is_same_v<T, Accumulator<T>>) {
+    view(out).noalias() = turned<turn_a>(view(a)) * turned<turn_b>(view(b));
+  } else {
+    constexpr Index tile = 256;
+    for (Index i = 0; i < out.rows; i += tile) {
+      const Index rows = std::min(tile, out.rows - i);
+      const auto left = widened(part_of<turn_a>(a, i, i + rows));
+      for (Index c = 0; c < out.columns; c += tile) {
+        const Index columns = std::min(tile, out.columns - c);
+        const auto right = widened(part_of<!turn_b>(b, c, c + columns));
+        const Dense<Accumulator<T>> product = turned<turn_a>(left) * turned<turn_b>(right);
+        for (Index r = 0; r < rows; ++r) round_to(Cpu{}, product.row(r).data(), columns, out.row(i + r) + c);
+      }
+    }
+  }
 }
 
 /// The column sums of each group of 32 rows; one of zeros where there are no rows.
@@ -40,17 +87,17 @@ std::vector<double> group_sums(Matrix<const T> a) {
 
 template <class T>
 void matmul(Cpu, Matrix<const T> a, Matrix<const T> b, Matrix<T> out) {
-  view(out).noalias() = view(a) * view(b);
+  multiply<false, false>(a, b, out);
 }
 
 template <class T>
 void matmul_transposed_right(Cpu, Matrix<const T> a, Matrix<const T> b, Matrix<T> out) {
-  view(out).noalias() = view(a) * view(b).transpose();
+  multiply<false, true>(a, b, out);
 }
 
 template <class T>
 void matmul_transposed_left(Cpu, Matrix<const T> a, Matrix<const T> b, Matrix<T> out) {
-  view(out).noalias() = view(a).transpose() * view(b);
+  multiply<true, false>(a, b, out);
 }
 
 template <class T>

@@ -80,7 +80,7 @@ void scale_rows(Cpu, const Index* rows, Index count, const double* factors, Matr
   template void row_power_sums(Cpu, Matrix<const T>, const Index*, Index, double, double*);  \
   template void leaf_power_sums(Cpu, Matrix<const T>, const Index*, Index, double, double*); \
   template void scale_rows(Cpu, const Index*, Index, const double*, Matrix<T>);
-TARTAN_FOR_EACH_REAL_TYPE(INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace tartan::kernels

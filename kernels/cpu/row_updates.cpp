@@ -74,7 +74,7 @@ void rowwise_adagrad_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contrib
                              Matrix<Accumulator<T>>, Matrix<T>);                                            \
   template void rowwise_adagrad_rows(Cpu, const RowPlan&, Contributions<T>, Accumulator<T>, Accumulator<T>, \
                                      Accumulator<T>*, Matrix<T>);
-TARTAN_FOR_EACH_REAL_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 }  // namespace tartan::kernels

@@ -129,7 +129,7 @@ TARTAN_INLINE void add_scattered(const Index* rows, Index count, Matrix<const T>
   }                                                                                                                  \
   TARTAN_MULTIVERSION void add_row(T* sum, const Accumulator<T>* term, Index columns) { add(sum, term, columns); }   \
   TARTAN_MULTIVERSION void store_row(T* to, const Accumulator<T>* from, Index columns) { convert(to, from, columns); }
-TARTAN_FOR_EACH_REAL_TYPE(TARTAN_DEFINE)
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_DEFINE)
 #undef TARTAN_DEFINE
 
 /// The fold of the hits `begin` to `end` - 1 of one row: a left fold of the folds of blocks of 64·32^l hits, for the
@@ -265,7 +265,7 @@ TARTAN_FOR_EACH_ELEMENT_TYPE(TARTAN_INSTANTIATE)
   template void fold_rows(Cpu, const RowPlan&, Contributions<T>, Matrix<T>);    \
   template void add_rows(Cpu, const Index*, Index, Matrix<const T>, Matrix<T>); \
   template void accumulate_rows(Cpu, const RowPlan&, Contributions<T>, Matrix<T>);
-TARTAN_FOR_EACH_REAL_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 }  // namespace tartan::kernels

@@ -152,7 +152,7 @@ void rowwise_update(Cpu, const Index* rows, Matrix<const T> gradient, const Accu
   template void rowwise_rates(Cpu, const Index*, const double*, Index, RowwiseRule<T>, Accumulator<T>*, \
                               Accumulator<T>*);                                                         \
   template void rowwise_update(Cpu, const Index*, Matrix<const T>, const Accumulator<T>*, Matrix<T>);
-TARTAN_FOR_EACH_REAL_TYPE(INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace tartan::kernels

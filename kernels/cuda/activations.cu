@@ -8,12 +8,12 @@ namespace {
 
 template <class T>
 struct Relu {
-  __device__ T operator()(T x, T) const { return x <= T(0) ? T(0) : x; }
+  __device__ T operator()(T x, T) const { return static_cast<Accumulator<T>>(x) <= 0 ? T{} : x; }
 };
 
 template <class T>
 struct ReluBackward {
-  __device__ T operator()(T y, T g) const { return y <= T(0) ? T(0) : g; }
+  __device__ T operator()(T y, T g) const { return static_cast<Accumulator<T>>(y) <= 0 ? T{} : g; }
 };
 
 }  // namespace

@@ -160,7 +160,7 @@ void max_bags(Cuda cuda, Matrix<const T> table, Index first_row, const I* ids, c
   template void sum_bags(Cuda, Matrix<const T>, Index, const I*, const Index*, const T*, const Index*, Index, \
                          Matrix<T>);                                                                          \
   template void max_bags(Cuda, Matrix<const T>, Index, const I*, const Index*, Index, Matrix<T>, Index*);
-TARTAN_FOR_EACH_REAL_LOOKUP(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_LOOKUP(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 }  // namespace tartan::kernels

@@ -162,14 +162,14 @@ __global__ void __launch_bounds__(threads, 2)
 }
 
 /// out[s · groups + i] is the left fold of the terms 32 i, ..., 32 i + 31 among the `terms` of sum s.
-template <class T>
-__global__ void __launch_bounds__(threads) fold_groups(const T* in, Index sums, Index terms, Index groups, T* out) {
+template <class A, class Out>
+__global__ void __launch_bounds__(threads) fold_groups(const A* in, Index sums, Index terms, Index groups, Out* out) {
   for (Index i = grid_thread(); i < sums * groups; i += grid_threads()) {
     const Index s = i / groups;
     const Index first = (i - s * groups) * fold_group;
-    T sum = terms > 0 ? in[s * terms + first] : static_cast<T>(-0.0);
+    A sum = terms > 0 ? in[s * terms + first] : static_cast<A>(-0.0);
     for (Index t = first + 1; t < std::min(first + fold_group, terms); ++t) sum += in[s * terms + t];
-    out[i] = sum;
+    out[i] = static_cast<Out>(sum);
   }
 }
 
@@ -234,33 +234,28 @@ void leaf_dots(Cuda cuda, Matrix<const T> a, Matrix<const T> b, Accumulator<T>* 
 }
 
 template <class T>
-void fold_leaves(Cuda cuda, const T* leaves, Index count, Index leaves_per_sum, T* out) {
-  Index terms = leaves_per_sum;
-  DeviceArray<T> sums(0, cuda.stream);
-  while (true) {
-    const Index groups = std::max<Index>(1, (terms + fold_group - 1) / fold_group);
-    DeviceArray<T> next(groups > 1 ? count * groups : 0, cuda.stream);
-    launch(fold_groups<T>, grid_for(count * groups, threads), threads, 0, cuda.stream, leaves, count, terms, groups,
-           groups > 1 ? next.data() : out);
-    if (groups == 1) return;
-    sums = std::move(next);
-    leaves = sums.data();
-    terms = groups;
-  }
+void fold_leaves(Cuda cuda, const Accumulator<T>* leaves, Index count, Index leaves_per_sum, T* out) {
+  using A = Accumulator<T>;
+  const Index groups = std::max<Index>(1, (leaves_per_sum + fold_group - 1) / fold_group);
+  const auto grid = grid_for(count * groups, threads);
+  if (groups == 1)
+    return launch(fold_groups<A, T>, grid, threads, 0, cuda.stream, leaves, count, leaves_per_sum, groups, out);
+  const DeviceArray<A> sums(count * groups, cuda.stream);
+  launch(fold_groups<A, A>, grid, threads, 0, cuda.stream, leaves, count, leaves_per_sum, groups, sums.data());
+  fold_leaves(cuda, sums.data(), count, groups, out);
 }
 
 #define TARTAN_INSTANTIATE(T, I) \
   template void hit_dots(Cuda, Matrix<const T>, Index, const I*, Index, Matrix<const T>, const Index*, T*);
-TARTAN_FOR_EACH_REAL_LOOKUP(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_LOOKUP(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 #define TARTAN_INSTANTIATE(T)                                                       \
   template void row_dots(Cuda, Matrix<const T>, Matrix<const T>, T*);               \
   template void leaf_dots(Cuda, Matrix<const T>, Matrix<const T>, Accumulator<T>*); \
+  template void fold_leaves(Cuda, const Accumulator<T>*, Index, Index, T*);         \
   template void row_dots_backward(Cuda, Matrix<const T>, Matrix<const T>, const T*, Matrix<T>, Matrix<T>);
-TARTAN_FOR_EACH_REAL_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
-template void fold_leaves(Cuda, const float*, Index, Index, float*);
-template void fold_leaves(Cuda, const double*, Index, Index, double*);
 
 }  // namespace tartan::kernels

@@ -31,8 +31,8 @@ struct Product {
 
 template <class T>
 struct Multiple {
-  T factor;
-  __device__ T operator()(T a, T) const { return factor * a; }
+  Accumulator<T> factor;
+  __device__ T operator()(T a, T) const { return static_cast<T>(factor * static_cast<Accumulator<T>>(a)); }
 };
 
 template <class T>
@@ -71,7 +71,7 @@ void multiply(Cuda cuda, const T* a, const T* b, Index n, T* out) {
 }
 
 template <class T>
-void scale(Cuda cuda, const T* a, T factor, Index n, T* out) {
+void scale(Cuda cuda, const T* a, Accumulator<T> factor, Index n, T* out) {
   map<1, T>(cuda.stream, Multiple<T>{factor}, n, a, nullptr, out);
 }
 
@@ -91,11 +91,11 @@ void inner_product(Cuda cuda, const T* a, const T* b, Index n, double* out) {
 TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 
-#define INSTANTIATE(T)                                         \
-  template void repeat(Cuda, const T*, Index, T*);             \
-  template void add(Cuda, const T*, const T*, Index, T*);      \
-  template void multiply(Cuda, const T*, const T*, Index, T*); \
-  template void scale(Cuda, const T*, T, Index, T*);           \
+#define INSTANTIATE(T)                                            \
+  template void repeat(Cuda, const T*, Index, T*);                \
+  template void add(Cuda, const T*, const T*, Index, T*);         \
+  template void multiply(Cuda, const T*, const T*, Index, T*);    \
+  template void scale(Cuda, const T*, Accumulator<T>, Index, T*); \
   template void sum(Cuda, const T*, Index, T*);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE

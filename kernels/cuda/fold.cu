@@ -177,7 +177,7 @@ void rowwise_adagrad_rows(Cuda where, const CudaRowPlan& plan, std::type_identit
                              Matrix<Accumulator<T>>, Matrix<T>);                                                 \
   template void rowwise_adagrad_rows(Cuda, const CudaRowPlan&, Contributions<T>, Accumulator<T>, Accumulator<T>, \
                                      Accumulator<T>*, Matrix<T>);
-TARTAN_FOR_EACH_REAL_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 }  // namespace tartan::kernels

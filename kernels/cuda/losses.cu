@@ -19,10 +19,10 @@ struct CrossEntropy {
 
 template <class T>
 struct CrossEntropyBackward {
-  T factor;
+  Accumulator<T> factor;
   const T* upstream;
   __device__ T operator()(T x, T y) const {
-    const auto scale = static_cast<double>(factor * *upstream);
+    const auto scale = static_cast<double>(factor * static_cast<Accumulator<T>>(*upstream));
     return static_cast<T>(scale * cross_entropy_slope(static_cast<double>(x), static_cast<double>(y)));
   }
 };
@@ -35,13 +35,14 @@ void binary_cross_entropy_sum(Cuda cuda, const T* x, const T* y, Index n, double
 }
 
 template <class T>
-void binary_cross_entropy_backward(Cuda cuda, const T* x, const T* y, T factor, const T* upstream, Index n, T* out) {
+void binary_cross_entropy_backward(Cuda cuda, const T* x, const T* y, Accumulator<T> factor, const T* upstream, Index n,
+                                   T* out) {
   map<2, T>(cuda.stream, CrossEntropyBackward<T>{factor, upstream}, n, x, y, out);
 }
 
 #define INSTANTIATE(T)                                                                 \
   template void binary_cross_entropy_sum(Cuda, const T*, const T*, Index, double, T*); \
-  template void binary_cross_entropy_backward(Cuda, const T*, const T*, T, const T*, Index, T*);
+  template void binary_cross_entropy_backward(Cuda, const T*, const T*, Accumulator<T>, const T*, Index, T*);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 

@@ -98,7 +98,7 @@ __global__ void sum_groups(Matrix<const T> a, Out* out) {
     double sum = 0;
     for (Index i = first; i < first + summed_rows; i += batch) {
       T values[batch];  // all on their way before the first is added; a 0 changes no bit of a sum
-      for (Index k = 0; k < batch; ++k) values[k] = i + k < a.rows ? a.row(i + k)[c] : T(0);
+      for (Index k = 0; k < batch; ++k) values[k] = i + k < a.rows ? a.row(i + k)[c] : T{};
       for (const T value : values) sum += static_cast<double>(value);
     }
     out[item] = static_cast<Out>(sum);

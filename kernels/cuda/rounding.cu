@@ -27,7 +27,7 @@ void widen(Cuda where, const T* a, Index n, Accumulator<T>* out) {
 #define INSTANTIATE(T)                                            \
   template void round_to(Cuda, const Accumulator<T>*, Index, T*); \
   template void widen(Cuda, const T*, Index, Accumulator<T>*);
-TARTAN_FOR_EACH_REAL_TYPE(INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace tartan::kernels

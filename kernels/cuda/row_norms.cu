@@ -107,7 +107,7 @@ void leaf_squares(Cuda where, Matrix<const T> gradient, double* out) {
   template void leaf_power_sums(Cuda, Matrix<const T>, const Index*, Index, double, double*); \
   template void row_squares(Cuda, Matrix<const T>, double*);                                  \
   template void leaf_squares(Cuda, Matrix<const T>, double*);
-TARTAN_FOR_EACH_REAL_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 }  // namespace tartan::kernels

@@ -29,7 +29,7 @@ void rowwise_rates(Cuda cuda, const Index* rows, const double* squares, Index co
 #define INSTANTIATE(T)                                                                                   \
   template void rowwise_rates(Cuda, const Index*, const double*, Index, RowwiseRule<T>, Accumulator<T>*, \
                               Accumulator<T>*);
-TARTAN_FOR_EACH_REAL_TYPE(INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace tartan::kernels

@@ -192,7 +192,7 @@ void rowwise_update(Cuda where, const Index* rows, Matrix<const T> gradient, con
   template void adam_update(Cuda, const Index*, Matrix<const T>, AdamRule<T>, Matrix<Accumulator<T>>, \
                             Matrix<Accumulator<T>>, Matrix<T>);                                       \
   template void rowwise_update(Cuda, const Index*, Matrix<const T>, const Accumulator<T>*, Matrix<T>);
-TARTAN_FOR_EACH_REAL_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 }  // namespace tartan::kernels

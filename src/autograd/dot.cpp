@@ -67,7 +67,7 @@ Variable<T> dot(const Variable<T>& a, const Variable<T>& b, DotOptions options) 
       computed<T>(dot_distribution(a.distribution(), b.distribution(), options), [&](auto where, Tensor<T>& out) {
         if (!options.reproducible) return kernels::row_dots(where, rows_of(x), rows_of(y), out.data());
         const auto rows = rows_of(y);
-        Tensor<T> leaves(Shape{rows.rows, leaves_of(rows.columns)}, out.device());
+        Tensor<Accumulator<T>> leaves(Shape{rows.rows, leaves_of(rows.columns)}, out.device());
         kernels::leaf_dots(where, rows_of(x), rows, leaves.data());
         sum_leaves(a.distribution(), a.shape().dimensions() - 1, leaves, out);
       });

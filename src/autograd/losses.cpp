@@ -32,8 +32,9 @@ Variable<T> binary_cross_entropy_with_logits(const Variable<T>& x, const Distrib
           const auto& targets = labels.get().local();
           x.contribute(rules::computed<T>(
               rules::input_gradient(x.distribution(), result.distribution()), [&](auto where, Tensor<T>& out) {
-                kernels::binary_cross_entropy_backward(where, inputs.data(), targets.data(), static_cast<T>(factor),
-                                                       g->local().data(), out.elements(), out.data());
+                kernels::binary_cross_entropy_backward(where, inputs.data(), targets.data(),
+                                                       static_cast<Accumulator<T>>(factor), g->local().data(),
+                                                       out.elements(), out.data());
               }));
         });
   }

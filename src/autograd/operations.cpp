@@ -21,7 +21,7 @@ DistributedTensor<T> product(const DistributedTensor<T>& a, const DistributedTen
 }
 
 template <class T>
-DistributedTensor<T> scaled(const DistributedTensor<T>& x, T factor) {
+DistributedTensor<T> scaled(const DistributedTensor<T>& x, Accumulator<T> factor) {
   return computed<T>(x.distribution(), [&](auto where, Tensor<T>& out) {
     kernels::scale(where, x.local().data(), factor, out.elements(), out.data());
   });
@@ -102,7 +102,7 @@ Variable<T> operator*(const Variable<T>& a, const Variable<T>& b) {
 }
 
 template <class T>
-Variable<T> operator*(std::type_identity_t<T> factor, const Variable<T>& x) {
+Variable<T> operator*(Accumulator<T> factor, const Variable<T>& x) {
   auto result = Variable<T>::result(scaled(x.value(), factor), records(x));
   if (result.requires_gradient()) {
     GradientTape::active()->record("a multiple", [factor, x, result] {
@@ -153,13 +153,13 @@ Variable<T> sum(const Variable<T>& x) {
   return result;
 }
 
-#define INSTANTIATE(T)                                                            \
-  template Variable<T> redistribute(const Variable<T>&, const Distribution&);     \
-  template Variable<T> redistributed(const Variable<T>&, DistributedTensor<T>);   \
-  template Variable<T> operator+(const Variable<T>&, const Variable<T>&);         \
-  template Variable<T> operator*(const Variable<T>&, const Variable<T>&);         \
-  template Variable<T> operator*<T>(std::type_identity_t<T>, const Variable<T>&); \
-  template Variable<T> relu(const Variable<T>&);                                  \
+#define INSTANTIATE(T)                                                          \
+  template Variable<T> redistribute(const Variable<T>&, const Distribution&);   \
+  template Variable<T> redistributed(const Variable<T>&, DistributedTensor<T>); \
+  template Variable<T> operator+(const Variable<T>&, const Variable<T>&);       \
+  template Variable<T> operator*(const Variable<T>&, const Variable<T>&);       \
+  template Variable<T> operator*<T>(Accumulator<T>, const Variable<T>&);        \
+  template Variable<T> relu(const Variable<T>&);                                \
   template Variable<T> sum(const Variable<T>&);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE

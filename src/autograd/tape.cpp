@@ -52,8 +52,10 @@ void GradientTape::replay() {
 }
 
 void GradientTape::end(bool keep) {
-  Variable<float>::end_pass(std::get<0>(reached_), keep);
-  Variable<double>::end_pass(std::get<1>(reached_), keep);
+  const auto end_pass = [keep]<class T>(const std::vector<Variable<T>>& reached) {
+    Variable<T>::end_pass(reached, keep);
+  };
+  std::apply([&](const auto&... reached) { (end_pass(reached), ...); }, reached_);
   reached_ = {};
 }
 

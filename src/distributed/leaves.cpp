@@ -64,14 +64,7 @@ Tensor<T> gather_leaves(const Distribution& distribution, int dim, int axis, con
 }  // namespace
 
 template <class T>
-std::vector<T> sum_leaves(const Distribution& distribution, int dim, std::span<const T> leaves, Index n) {
-  Tensor<T> sums(Shape{distribution.topology().active() ? n : 0});
-  sum_leaves(distribution, dim, Tensor<T>::from(Shape{std::ssize(leaves)}, leaves), sums);
-  return {sums.span().begin(), sums.span().end()};
-}
-
-template <class T>
-void sum_leaves(const Distribution& distribution, int dim, const Tensor<T>& leaves, Tensor<T>& out) {
+void sum_leaves(const Distribution& distribution, int dim, const Tensor<Accumulator<T>>& leaves, Tensor<T>& out) {
   require_leaves(distribution, dim);
   if (!distribution.topology().active()) return;
   const Index n = out.elements();
@@ -82,9 +75,7 @@ void sum_leaves(const Distribution& distribution, int dim, const Tensor<T>& leav
   });
 }
 
-#define INSTANTIATE(T)                                                                     \
-  template std::vector<T> sum_leaves(const Distribution&, int, std::span<const T>, Index); \
-  template void sum_leaves(const Distribution&, int, const Tensor<T>&, Tensor<T>&);
+#define INSTANTIATE(T) template void sum_leaves(const Distribution&, int, const Tensor<Accumulator<T>>&, Tensor<T>&);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 

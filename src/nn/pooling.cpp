@@ -63,13 +63,7 @@ void summed_dots(Where where, const Distribution& weight, kernels::Matrix<const 
   Tensor<Accumulator<T>> leaves(Shape{count, leaves_of(columns)}, device);
   kernels::leaf_dots(where, matrix<const T>(rows, count, columns), matrix<const T>(beside, count, columns),
                      leaves.data());
-  if constexpr (std::is_same_v<T, Accumulator<T>>) {
-    sum_leaves(weight, 1, leaves, out);
-  } else {
-    Tensor<Accumulator<T>> sums(Shape{count}, device);
-    sum_leaves(weight, 1, leaves, sums);
-    kernels::round_to(where, sums.data(), count, out.data());
-  }
+  sum_leaves(weight, 1, leaves, out);
 }
 
 /// One bag lookup between its forward and its backward.

@@ -79,10 +79,11 @@ void Optimizer<T>::clear_gradients() {
 }
 
 template <class T>
-std::vector<DistributedTensor<T>> Optimizer<T>::state(T value) const {
-  std::vector<DistributedTensor<T>> result;
+std::vector<DistributedTensor<Accumulator<T>>> Optimizer<T>::state(double value) const {
+  using A = Accumulator<T>;
+  std::vector<DistributedTensor<A>> result;
   for (const auto& parameter : parameters_) {
-    result.push_back(DistributedTensor<T>::constant(parameter.distribution(), value));
+    result.push_back(DistributedTensor<A>::constant(parameter.distribution(), static_cast<A>(value)));
   }
   return result;
 }
@@ -95,7 +96,7 @@ Sgd<T>::Sgd(std::vector<Variable<T>> parameters, SgdOptions options)
   require(options_.dampening <= 1, "dampening is {}, but must be at most 1", options_.dampening);
   require(!options_.nesterov || (options_.momentum > 0 && options_.dampening == 0),
           "nesterov needs a positive momentum and no dampening, not {} and {}", options_.momentum, options_.dampening);
-  if (options_.momentum > 0) momentum_ = this->state(T{0});
+  if (options_.momentum > 0) momentum_ = this->state(0);
   moved_.resize(this->parameters().size());
 }
 
@@ -110,9 +111,10 @@ void Sgd<T>::check(std::size_t i) const {
 
 template <class T>
 void Sgd<T>::update(std::size_t i) {
+  using A = Accumulator<T>;
   auto parameter = this->parameters()[i];
   const GradientRows<T> rows(parameter);
-  const auto rate = static_cast<T>(this->learning_rate());
+  const auto rate = static_cast<A>(this->learning_rate());
   if (options_.momentum == 0 && options_.weight_decay == 0) {
     return parameter.modify([&](Tensor<T>& weight) {
       kernels::on(weight.device(),
@@ -120,18 +122,18 @@ void Sgd<T>::update(std::size_t i) {
     });
   }
   const kernels::MomentumRule<T> rule{.rate = rate,
-                                      .momentum = static_cast<T>(options_.momentum),
-                                      .kept = static_cast<T>(moved_[i] ? 1 - options_.dampening : 1),
-                                      .decay = static_cast<T>(options_.weight_decay),
+                                      .momentum = static_cast<A>(options_.momentum),
+                                      .kept = static_cast<A>(moved_[i] ? 1 - options_.dampening : 1),
+                                      .decay = static_cast<A>(options_.weight_decay),
                                       .nesterov = options_.nesterov};
   parameter.modify([&](Tensor<T>& weight) {
-    const auto update = [&](T* buffer) {
+    const auto update = [&](A* buffer) {
       kernels::on(weight.device(), [&](auto where) {
         kernels::momentum_update(where, rows.gradient().data, weight.elements(), rule, buffer, weight.data());
       });
     };
     if (momentum_.empty()) return update(nullptr);
-    momentum_[i].modify([&](Tensor<T>& buffer) { update(buffer.data()); });
+    momentum_[i].modify([&](Tensor<A>& buffer) { update(buffer.data()); });
   });
   moved_[i] = true;
 }
@@ -140,18 +142,19 @@ template <class T>
 Adagrad<T>::Adagrad(std::vector<Variable<T>> parameters, AdagradOptions options)
     : Optimizer<T>(std::move(parameters), options.learning_rate), options_{options} {
   check(options_);
-  sums_ = this->state(static_cast<T>(options_.initial_accumulator));
+  sums_ = this->state(options_.initial_accumulator);
 }
 
 template <class T>
 void Adagrad<T>::update(std::size_t i) {
+  using A = Accumulator<T>;
   auto parameter = this->parameters()[i];
   const GradientRows<T> rows(parameter);
   parameter.modify([&](Tensor<T>& weight) {
-    sums_[i].modify([&](Tensor<T>& sum) {
+    sums_[i].modify([&](Tensor<A>& sum) {
       kernels::on(weight.device(), [&](auto where) {
-        kernels::adagrad_update(where, rows.rows(), rows.gradient(), static_cast<T>(this->learning_rate()),
-                                static_cast<T>(options_.epsilon), rows.of(sum), rows.of(weight));
+        kernels::adagrad_update(where, rows.rows(), rows.gradient(), static_cast<A>(this->learning_rate()),
+                                static_cast<A>(options_.epsilon), rows.of(sum), rows.of(weight));
       });
     });
   });
@@ -165,13 +168,14 @@ RowwiseAdagrad<T>::RowwiseAdagrad(std::vector<Variable<T>> parameters, AdagradOp
     require(parameter.shape().dimensions() == 2, "row-wise Adagrad takes tables of two dimensions, and '{}' is {}",
             parameter.name(), parameter.shape());
     if (options_.reproducible) require_leaves(parameter.distribution(), 1);
-    sums_.push_back(DistributedTensor<T>::constant(placed_as_rows(parameter.distribution()),
-                                                   static_cast<T>(options_.initial_accumulator)));
+    sums_.push_back(DistributedTensor<Accumulator<T>>::constant(
+        placed_as_rows(parameter.distribution()), static_cast<Accumulator<T>>(options_.initial_accumulator)));
   }
 }
 
 template <class T>
 void RowwiseAdagrad<T>::update(std::size_t i) {
+  using A = Accumulator<T>;
   auto parameter = this->parameters()[i];
   const GradientRows<T> rows(parameter, GradientRows<T>::Dense::by_rows);
   const auto& gradient = rows.gradient();
@@ -179,7 +183,7 @@ void RowwiseAdagrad<T>::update(std::size_t i) {
   parameter.modify([&](Tensor<T>& weight) {
     const Device device = weight.device();
     Tensor<double> squares(Shape{gradient.rows}, device);
-    Tensor<T> rates(Shape{gradient.rows}, device);
+    Tensor<A> rates(Shape{gradient.rows}, device);
     if (options_.reproducible) {
       Tensor<double> leaves(Shape{gradient.rows, leaves_of(gradient.columns)}, device);
       kernels::on(device, [&](auto where) { kernels::leaf_squares(where, gradient, leaves.data()); });
@@ -188,10 +192,10 @@ void RowwiseAdagrad<T>::update(std::size_t i) {
       kernels::on(device, [&](auto where) { kernels::row_squares(where, gradient, squares.data()); });
       combine_along(parameter.topology(), placed.axes_of(1), squares);
     }
-    const kernels::RowwiseRule<T> rule{.rate = static_cast<T>(this->learning_rate()),
-                                       .epsilon = static_cast<T>(options_.epsilon),
+    const kernels::RowwiseRule<T> rule{.rate = static_cast<A>(this->learning_rate()),
+                                       .epsilon = static_cast<A>(options_.epsilon),
                                        .columns = static_cast<double>(parameter.shape()[1])};
-    sums_[i].modify([&](Tensor<T>& sums) {
+    sums_[i].modify([&](Tensor<A>& sums) {
       kernels::on(device, [&](auto where) {
         kernels::rowwise_rates(where, rows.rows(), squares.data(), gradient.rows, rule, sums.data(), rates.data());
         kernels::rowwise_update(where, rows.rows(), gradient, rates.data(), rows.of(weight));
@@ -206,29 +210,30 @@ Adam<T>::Adam(std::vector<Variable<T>> parameters, AdamOptions options)
   require_fraction("beta1", options_.beta1);
   require_fraction("beta2", options_.beta2);
   require_not_negative("epsilon", options_.epsilon);
-  first_ = this->state(T{0});
-  second_ = this->state(T{0});
+  first_ = this->state(0);
+  second_ = this->state(0);
   steps_.resize(this->parameters().size());
 }
 
 template <class T>
 void Adam<T>::update(std::size_t i) {
+  using A = Accumulator<T>;
   auto parameter = this->parameters()[i];
   const GradientRows<T> rows(parameter);
   const auto n = static_cast<double>(++steps_[i]);
   const double first_part = 1 - std::pow(options_.beta1, n);
   const double second_root = std::sqrt(1 - std::pow(options_.beta2, n));
   const double rate = this->learning_rate() / first_part;
-  const kernels::AdamRule<T> rule{.rate = static_cast<T>(rows.is_sparse() ? rate * second_root : rate),
-                                  .beta1 = static_cast<T>(options_.beta1),
-                                  .new1 = static_cast<T>(1 - options_.beta1),
-                                  .beta2 = static_cast<T>(options_.beta2),
-                                  .new2 = static_cast<T>(1 - options_.beta2),
-                                  .root_factor = static_cast<T>(rows.is_sparse() ? 1 : 1 / second_root),
-                                  .epsilon = static_cast<T>(options_.epsilon)};
+  const kernels::AdamRule<T> rule{.rate = static_cast<A>(rows.is_sparse() ? rate * second_root : rate),
+                                  .beta1 = static_cast<A>(options_.beta1),
+                                  .new1 = static_cast<A>(1 - options_.beta1),
+                                  .beta2 = static_cast<A>(options_.beta2),
+                                  .new2 = static_cast<A>(1 - options_.beta2),
+                                  .root_factor = static_cast<A>(rows.is_sparse() ? 1 : 1 / second_root),
+                                  .epsilon = static_cast<A>(options_.epsilon)};
   parameter.modify([&](Tensor<T>& weight) {
-    first_[i].modify([&](Tensor<T>& first) {
-      second_[i].modify([&](Tensor<T>& second) {
+    first_[i].modify([&](Tensor<A>& first) {
+      second_[i].modify([&](Tensor<A>& second) {
         kernels::on(weight.device(), [&](auto where) {
           kernels::adam_update(where, rows.rows(), rows.gradient(), rule, rows.of(first), rows.of(second),
                                rows.of(weight));

@@ -37,7 +37,8 @@ class GradientRows {
   /// The rows of the block that the gradient's rows belong to, where the gradient lies; null where they are all.
   const Index* rows() const { return is_sparse_ ? rows_.data() : nullptr; }
   /// A tensor laid out like the parameter, cut into such rows.
-  kernels::Matrix<T> of(Tensor<T>& tensor) const {
+  template <class U>
+  kernels::Matrix<U> of(Tensor<U>& tensor) const {
     const Index columns = gradient_.columns;
     return {tensor.data(), columns == 0 ? 0 : tensor.elements() / columns, columns, columns};
   }

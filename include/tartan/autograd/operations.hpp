@@ -1,7 +1,6 @@
 #pragma once
 
 #include <concepts>
-#include <type_traits>
 
 #include <tartan/autograd/tape.hpp>
 #include <tartan/autograd/variable.hpp>
@@ -41,16 +40,16 @@ Variable<T> operator+(const Variable<T>& a, const Variable<T>& b);
 template <class T>
 Variable<T> operator*(const Variable<T>& a, const Variable<T>& b);
 
-/// factor · x, in any placement.
+/// factor · x, in any placement. The factor of half types is a float.
 template <class T>
-Variable<T> operator*(std::type_identity_t<T> factor, const Variable<T>& x);
+Variable<T> operator*(Accumulator<T> factor, const Variable<T>& x);
 template <class T>
-Variable<T> operator*(const Variable<T>& x, std::type_identity_t<T> factor) {
+Variable<T> operator*(const Variable<T>& x, Accumulator<T> factor) {
   return factor * x;
 }
 template <class T>
 Variable<T> operator-(const Variable<T>& x) {
-  return T{-1} * x;
+  return Accumulator<T>{-1} * x;
 }
 
 /// Element-wise difference of two variables of one distribution: a + (-b).

@@ -54,7 +54,9 @@ class GradientTape {
   void end(bool keep);
 
   std::vector<Entry> entries_;
-  std::tuple<std::vector<Variable<float>>, std::vector<Variable<double>>> reached_;
+  std::tuple<std::vector<Variable<float>>, std::vector<Variable<double>>, std::vector<Variable<bfloat16>>,
+             std::vector<Variable<half>>>
+      reached_;
   GradientTape* outer_;
   std::uint64_t id_;
   bool replayed_ = false;

@@ -101,5 +101,7 @@ class Variable {
 
 extern template class Variable<float>;
 extern template class Variable<double>;
+extern template class Variable<bfloat16>;
+extern template class Variable<half>;
 
 }  // namespace tartan

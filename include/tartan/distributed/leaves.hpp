@@ -1,8 +1,8 @@
 #pragma once
 
-#include <span>
 #include <vector>
 
+#include <tartan/base/half_types.hpp>
 #include <tartan/partition/cartesian_topology.hpp>
 #include <tartan/partition/distribution.hpp>
 #include <tartan/tensor/tensor.hpp>
@@ -26,13 +26,9 @@ std::vector<Index> leaf_blocks(Index columns, Index parts);
 void require_leaves(const Distribution& distribution, int dim);
 
 /// Collective over the axis that splits dimension `dim`, which require_leaves() must accept. `leaves` has the sums of
-/// the leaves of this rank's block, row-major (n, leaves); the result is the n sums over all leaves. The ranks along
-/// the axis have the same n. Nothing on inactive ranks. For float and double: leaves of half
-/// types are floats.
+/// the leaves of this rank's block, (n, leaves), of half types as floats; `out`, of n elements on the same device, gets
+/// the n sums over all leaves, rounded once. The ranks along the axis have the same n. Nothing on inactive ranks.
 template <class T>
-std::vector<T> sum_leaves(const Distribution& distribution, int dim, std::span<const T> leaves, Index n);
-/// The same for `leaves` (n, leaves of the block) on any device; `out`, of n elements, lies on the same one.
-template <class T>
-void sum_leaves(const Distribution& distribution, int dim, const Tensor<T>& leaves, Tensor<T>& out);
+void sum_leaves(const Distribution& distribution, int dim, const Tensor<Accumulator<T>>& leaves, Tensor<T>& out);
 
 }  // namespace tartan

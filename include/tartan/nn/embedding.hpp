@@ -12,7 +12,7 @@ namespace tartan {
 ///     output             Shard(0)          options.output    Shard(last)
 ///
 /// Ids may be Replicate on the data axis too, and Shard of any of their dimensions. The table is the same on every
-/// grid. Element types: float, double; ids: int32, int64.
+/// grid. Element types: float, double, bfloat16, half; ids: int32, int64.
 template <class T>
 class DistributedEmbedding : public EmbeddingTable<T> {
  public:
@@ -43,5 +43,7 @@ class DistributedEmbedding : public EmbeddingTable<T> {
 
 extern template class DistributedEmbedding<float>;
 extern template class DistributedEmbedding<double>;
+extern template class DistributedEmbedding<bfloat16>;
+extern template class DistributedEmbedding<half>;
 
 }  // namespace tartan

@@ -23,7 +23,7 @@ struct EmbeddingBagOptions {
 ///
 /// Ids and offsets may be Replicate on the data axis too. In mode max, and with `reproducible`, the rows axis sends the
 /// distinct rows that are looked up, all-gathered once, since they must not be summed in parts: mode max takes no
-/// output that is Partial. Element types: float, double; ids and offsets: int32, int64.
+/// output that is Partial. Element types: float, double, bfloat16, half; ids and offsets: int32, int64.
 template <class T>
 class DistributedEmbeddingBag : public EmbeddingTable<T> {
  public:
@@ -69,5 +69,7 @@ class DistributedEmbeddingBag : public EmbeddingTable<T> {
 
 extern template class DistributedEmbeddingBag<float>;
 extern template class DistributedEmbeddingBag<double>;
+extern template class DistributedEmbeddingBag<bfloat16>;
+extern template class DistributedEmbeddingBag<half>;
 
 }  // namespace tartan

@@ -123,5 +123,7 @@ class EmbeddingTable : public Module<T> {
 
 extern template class EmbeddingTable<float>;
 extern template class EmbeddingTable<double>;
+extern template class EmbeddingTable<bfloat16>;
+extern template class EmbeddingTable<half>;
 
 }  // namespace tartan

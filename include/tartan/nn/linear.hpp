@@ -67,7 +67,7 @@ struct LinearLayerOptions {
 ///     output            Shard(d)          Shard(last)    options.output
 ///
 /// x may be Replicate on the data axis too. Initial values are uniform on ±1/sqrt(in_features), PyTorch's, as a
-/// function of (seed, name, global index): the same on every grid. Element types: float, double.
+/// function of (seed, name, global index): the same on every grid. Element types: float, double, bfloat16, half.
 template <class T>
 class DistributedLinear : public Module<T> {
  public:
@@ -106,5 +106,7 @@ class DistributedLinear : public Module<T> {
 
 extern template class DistributedLinear<float>;
 extern template class DistributedLinear<double>;
+extern template class DistributedLinear<bfloat16>;
+extern template class DistributedLinear<half>;
 
 }  // namespace tartan

@@ -7,7 +7,7 @@
 /// Lookups in plain tensors, for codes without a grid and for those with a tape of their own: the kernels of
 /// DistributedEmbedding, to the last bit, on the calling rank alone. Nothing here communicates or needs MPI.
 ///
-/// Ids are int32 or int64, of any shape, 0-d and empty too; tables are float or double. An id outside [0, V) throws
+/// Ids are int32 or int64, of any shape, 0-d and empty too; tables are of real numbers. An id outside [0, V) throws
 /// Error, naming the id, its position and the bound, before anything changes. An EmbeddingOptions may be given to a
 /// lookup and to its adjoint alike: each takes from it what concerns it.
 namespace tartan::functional {

@@ -132,5 +132,7 @@ class DistributedMultiEmbedding : public Module<T> {
 
 extern template class DistributedMultiEmbedding<float>;
 extern template class DistributedMultiEmbedding<double>;
+extern template class DistributedMultiEmbedding<bfloat16>;
+extern template class DistributedMultiEmbedding<half>;
 
 }  // namespace tartan

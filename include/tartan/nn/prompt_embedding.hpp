@@ -41,7 +41,7 @@ struct PromptOptions {
 ///     output             Shard(0)          options.output    Shard(last)
 ///
 /// The prompts are the parameter "<name>.prompts.weight"; padding_idx and max_norm are the text table's alone, the
-/// other options hold for both. Element types: float, double; ids and tasks: int32, int64.
+/// other options hold for both. Element types: float, double, bfloat16, half; ids and tasks: int32, int64.
 template <class T>
 class DistributedPromptEmbedding : public Module<T> {
  public:
@@ -87,5 +87,7 @@ class DistributedPromptEmbedding : public Module<T> {
 
 extern template class DistributedPromptEmbedding<float>;
 extern template class DistributedPromptEmbedding<double>;
+extern template class DistributedPromptEmbedding<bfloat16>;
+extern template class DistributedPromptEmbedding<half>;
 
 }  // namespace tartan

@@ -43,6 +43,8 @@ class TensorParallelEmbedding {
 
 extern template class TensorParallelEmbedding<float>;
 extern template class TensorParallelEmbedding<double>;
+extern template class TensorParallelEmbedding<bfloat16>;
+extern template class TensorParallelEmbedding<half>;
 
 namespace functional {
 

@@ -7,7 +7,9 @@
 namespace tartan {
 
 /// Changes parameters by their gradients. State is laid out like its parameter, and the result does not depend on the
-/// grid. A row-sparse gradient changes the rows it names only. Nothing communicates unless an optimiser says so.
+/// grid. A row-sparse gradient changes the rows it names only. Nothing communicates unless an optimiser says so. Steps
+/// are computed, and state is kept, in the accumulator of T: float for bfloat16 and half, whose weights are rounded
+/// once in a step (a step of less than half of a weight's last bit leaves it as it is).
 template <class T>
 class Optimizer {
  public:
@@ -39,7 +41,7 @@ class Optimizer {
   /// Changes parameter `i`, which has a gradient, and its state.
   virtual void update(std::size_t i) = 0;
   /// One tensor per parameter, laid out like it, of `value`.
-  std::vector<DistributedTensor<T>> state(T value) const;
+  std::vector<DistributedTensor<Accumulator<T>>> state(double value) const;
 
  private:
   std::vector<Variable<T>> parameters_;
@@ -65,14 +67,14 @@ class Sgd : public Optimizer<T> {
   explicit Sgd(std::vector<Variable<T>> parameters, SgdOptions options = {});
 
   /// One per parameter, laid out like it; none where momentum is 0.
-  const std::vector<DistributedTensor<T>>& momentum() const noexcept { return momentum_; }
+  const std::vector<DistributedTensor<Accumulator<T>>>& momentum() const noexcept { return momentum_; }
 
  private:
   void check(std::size_t i) const override;
   void update(std::size_t i) override;
 
   SgdOptions options_;
-  std::vector<DistributedTensor<T>> momentum_;
+  std::vector<DistributedTensor<Accumulator<T>>> momentum_;
   std::vector<bool> moved_;  ///< a parameter has had its first step
 };
 
@@ -93,13 +95,13 @@ class Adagrad : public Optimizer<T> {
   /// Throws Error on an option that is negative or no number.
   explicit Adagrad(std::vector<Variable<T>> parameters, AdagradOptions options = {});
   /// The sums of squares, in the order and the distributions of the parameters.
-  const std::vector<DistributedTensor<T>>& sums() const noexcept { return sums_; }
+  const std::vector<DistributedTensor<Accumulator<T>>>& sums() const noexcept { return sums_; }
 
  private:
   void update(std::size_t i) override;
 
   AdagradOptions options_;
-  std::vector<DistributedTensor<T>> sums_;
+  std::vector<DistributedTensor<Accumulator<T>>> sums_;
 };
 
 /// Adagrad with one sum per row of a (V, D) table, FBGEMM's exact row-wise rule: sum += mean of gradient² over the
@@ -114,13 +116,13 @@ class RowwiseAdagrad : public Optimizer<T> {
   explicit RowwiseAdagrad(std::vector<Variable<T>> parameters, AdagradOptions options = {});
 
   /// One (V) per parameter: placed as its rows are, Replicate along axes that split the columns.
-  const std::vector<DistributedTensor<T>>& sums() const noexcept { return sums_; }
+  const std::vector<DistributedTensor<Accumulator<T>>>& sums() const noexcept { return sums_; }
 
  private:
   void update(std::size_t i) override;
 
   AdagradOptions options_;
-  std::vector<DistributedTensor<T>> sums_;
+  std::vector<DistributedTensor<Accumulator<T>>> sums_;
 };
 
 struct AdamOptions {
@@ -142,9 +144,9 @@ class Adam : public Optimizer<T> {
   explicit Adam(std::vector<Variable<T>> parameters, AdamOptions options = {});
 
   /// m, one per parameter, laid out like it.
-  const std::vector<DistributedTensor<T>>& first_moments() const noexcept { return first_; }
+  const std::vector<DistributedTensor<Accumulator<T>>>& first_moments() const noexcept { return first_; }
   /// v, likewise.
-  const std::vector<DistributedTensor<T>>& second_moments() const noexcept { return second_; }
+  const std::vector<DistributedTensor<Accumulator<T>>>& second_moments() const noexcept { return second_; }
   /// n, the steps that each parameter has had.
   const std::vector<Index>& steps() const noexcept { return steps_; }
 
@@ -152,8 +154,8 @@ class Adam : public Optimizer<T> {
   void update(std::size_t i) override;
 
   AdamOptions options_;
-  std::vector<DistributedTensor<T>> first_;
-  std::vector<DistributedTensor<T>> second_;
+  std::vector<DistributedTensor<Accumulator<T>>> first_;
+  std::vector<DistributedTensor<Accumulator<T>>> second_;
   std::vector<Index> steps_;
 };
 
