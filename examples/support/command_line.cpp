@@ -1,5 +1,7 @@
 #include "command_line.hpp"
 
+#include <fmt/ranges.h>
+
 #include <cstdint>
 #include <vector>
 
@@ -19,10 +21,11 @@ void reject(const std::string& option, const std::string& value, const std::stri
   throw tartan::Error(fmt::format("--{} \"{}\": expected {}", option, value, expected));
 }
 
-std::optional<tartan::Shape> grid(const cxxopts::ParseResult& line) {
+std::optional<tartan::Shape> grid(const cxxopts::ParseResult& line, int axes) {
   if (line.count("grid") == 0) return std::nullopt;
   const auto& text = line["grid"].as<std::string>();
-  const std::string expected = "three extents of 1 or more that multiply to the number of ranks, as 2x1x4";
+  const std::string expected = fmt::format("{} extents of 1 or more that multiply to the number of ranks, as {}",
+                                           axes == 3 ? "three" : "two", axes == 3 ? "2x1x4" : "2x4");
   std::vector<tartan::Index> extents;
   std::string_view rest = text;
   for (bool more = true; more;) {
@@ -33,15 +36,17 @@ std::optional<tartan::Shape> grid(const cxxopts::ParseResult& line) {
     more = cross != std::string_view::npos;
     if (more) rest.remove_prefix(cross + 1);
   }
-  if (extents.size() != 3) reject("grid", text, expected);
+  if (std::ssize(extents) != axes) reject("grid", text, expected);
   return tartan::Shape(std::move(extents));
 }
 
-tartan::Shape grid_for(const std::optional<tartan::Shape>& grid, int ranks) {
-  tartan::Shape shape = grid.value_or(tartan::Shape{1, 1, ranks});
+tartan::Shape grid_for(const std::optional<tartan::Shape>& grid, int ranks, int axes) {
+  std::vector<tartan::Index> all_last(static_cast<std::size_t>(axes), 1);
+  all_last.back() = ranks;
+  auto shape = grid.value_or(tartan::Shape(std::move(all_last)));
   if (shape.elements() != ranks) {
-    throw tartan::Error(fmt::format("--grid {}x{}x{} has {} ranks, but this job has {}", shape[0], shape[1], shape[2],
-                                    shape.elements(), ranks));
+    throw tartan::Error(
+        fmt::format("--grid {} has {} ranks, but this job has {}", fmt::join(shape, "x"), shape.elements(), ranks));
   }
   return shape;
 }

@@ -43,10 +43,11 @@ T number(const cxxopts::ParseResult& line, const std::string& option, T lowest, 
   return *value;
 }
 
-/// The value of --grid, three extents as 2x1x4, or none where it is not given.
-std::optional<tartan::Shape> grid(const cxxopts::ParseResult& line);
-/// That grid, or 1x1xn, for a job of n ranks; throws tartan::Error where the extents do not multiply to n.
-tartan::Shape grid_for(const std::optional<tartan::Shape>& grid, int ranks);
+/// The value of --grid, `axes` extents as 2x1x4 or 2x4, or none where it is not given.
+std::optional<tartan::Shape> grid(const cxxopts::ParseResult& line, int axes = 3);
+/// That grid, or all ranks along the last of `axes` axes, for a job of n ranks; throws tartan::Error where the extents
+/// do not multiply to n.
+tartan::Shape grid_for(const std::optional<tartan::Shape>& grid, int ranks, int axes = 3);
 
 /// The value of --device: cpu, cuda (each rank's own device) or cuda:N.
 tartan::Device device(const cxxopts::ParseResult& line);

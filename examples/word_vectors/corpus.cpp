@@ -8,11 +8,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 
+#include "support/text_files.hpp"
 #include "word_index.hpp"
 
 namespace word_vectors {
@@ -130,23 +128,6 @@ class Builder {
   WordIndex numbers_;
 };
 
-std::string read_file(const std::string& path) {
-  const auto check = [&](bool good) {
-    if (!good) throw tartan::Error(fmt::format("corpus {}: {}", path, std::strerror(errno)));
-  };
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  check(in.is_open());
-  std::string text;
-  std::vector<char> chunk(std::size_t{1} << 20);
-  while (in) {
-    in.read(chunk.data(), static_cast<std::streamsize>(chunk.size()));
-    text.append(chunk.data(), static_cast<std::size_t>(in.gcount()));
-  }
-  check(!in.bad());
-  return text;
-}
-
 std::vector<std::string> files_below(const std::string& directory) {
   std::vector<std::string> files;
   for (const auto& entry : fs::recursive_directory_iterator(directory)) {
@@ -159,20 +140,13 @@ std::vector<std::string> files_below(const std::string& directory) {
 }  // namespace
 
 Corpus read_corpus(const std::string& path) try {
-  if (!fs::exists(path)) {
-    throw tartan::Error(
-        path == default_corpus()
-            ? fmt::format("the default corpus {} is missing: run scripts/quickstart, which writes it, or "
-                          "give another with --corpus",
-                          path)
-            : fmt::format("corpus {} does not exist", path));
-  }
+  text_files::require_corpus(path);
   Builder builder(path);
   if (!fs::is_directory(path) && !fs::is_regular_file(path)) {
     throw tartan::Error(path + " is neither a file nor a directory");
   }
   const auto files = fs::is_directory(path) ? files_below(path) : std::vector<std::string>{path};
-  for (const auto& file : files) builder.add(read_file(file), file);
+  for (const auto& file : files) builder.add(text_files::read(file), file);
   return builder.take();
 } catch (const fs::filesystem_error& error) {
   throw tartan::Error(fmt::format("corpus {}: {}", path, error.what()));
@@ -190,7 +164,5 @@ std::vector<std::string> split_words(std::string_view text) {
       text, fmt::format("\"{}\"", text), [&](const std::string& word) { words.push_back(word); }, [] {});
   return words;
 }
-
-std::string default_corpus() { return TARTAN_DEFAULT_CORPUS; }
 
 }  // namespace word_vectors

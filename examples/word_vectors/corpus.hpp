@@ -30,7 +30,4 @@ Corpus parse_corpus(std::string_view text, const std::string& name);
 /// The words of `text` one by one, as a corpus would hold them.
 std::vector<std::string> split_words(std::string_view text);
 
-/// The corpus where none is asked for: the King James text that scripts/quickstart writes to the build folder.
-std::string default_corpus();
-
 }  // namespace word_vectors

@@ -45,6 +45,7 @@
 
 #include <tartan/nn/applied_parameter.hpp>
 #include <tartan/nn/bags.hpp>
+#include <tartan/nn/cross_entropy.hpp>
 #include <tartan/nn/embedding.hpp>
 #include <tartan/nn/embedding_bag.hpp>
 #include <tartan/nn/embedding_table.hpp>
@@ -56,6 +57,7 @@
 #include <tartan/nn/multi_embedding.hpp>
 #include <tartan/nn/prompt_embedding.hpp>
 #include <tartan/nn/tensor_parallel_embedding.hpp>
+#include <tartan/nn/top_k.hpp>
 
 #include <tartan/optim/optimizer.hpp>
 

@@ -19,7 +19,12 @@ struct Bounds {
   Index first;
   Index count;
   Index columns;
+  bool allows;  ///< one id everywhere, whatever the bounds
+  Index allowed;
 
+  __device__ bool admit(Index id, Index column_bound) const {
+    return (id >= 0 && id < column_bound) || (allows && id == allowed);
+  }
   __device__ Index at(Index row, Index column) const { return row * columns + first + column; }
 };
 
@@ -47,7 +52,7 @@ __global__ void __launch_bounds__(threads) find(Ids ids, Index count, Bounds bou
     for (int k = 0; k < in_flight; ++k) id[k] = ids[std::min(position[k], count - 1)];
 #pragma unroll
     for (int k = 0; k < in_flight; ++k) {
-      const bool good = position[k] >= count || (id[k] >= 0 && id[k] < bound[k]);
+      const bool good = position[k] >= count || bounds.admit(id[k], bound[k]);
       bad = bad < 0 && !good ? position[k] : bad;
     }
   }
@@ -57,11 +62,13 @@ __global__ void __launch_bounds__(threads) find(Ids ids, Index count, Bounds bou
 }  // namespace
 
 template <class I>
-void find_bad_id(Cuda cuda, const I* ids, Index count, std::span<const Index> bounds, Index* first_bad) {
+void find_bad_id(Cuda cuda, const I* ids, Index count, std::span<const Index> bounds, std::optional<Index> allowed,
+                 Index* first_bad) {
   check_cuda(cudaMemsetAsync(first_bad, 0xff, sizeof(Index), cuda.stream), "clearing the position of a bad id");
   const Index columns = std::ssize(bounds);
   for (Index first = 0; first < columns; first += most_bounds) {
-    Bounds some{{}, first, std::min<Index>(most_bounds, columns - first), columns};
+    Bounds some{
+        {}, first, std::min<Index>(most_bounds, columns - first), columns, allowed.has_value(), allowed.value_or(0)};
     std::copy_n(bounds.begin() + first, some.count, some.bound);
     const Index blocks = (count / columns * some.count + 4 * threads) / (4 * threads);
     launch(find, resident_grid(find, blocks, threads), threads, 0, cuda.stream, ids_of(ids), count, some,
@@ -69,7 +76,8 @@ void find_bad_id(Cuda cuda, const I* ids, Index count, std::span<const Index> bo
   }
 }
 
-#define TARTAN_INSTANTIATE(I) template void find_bad_id(Cuda, const I*, Index, std::span<const Index>, Index*);
+#define TARTAN_INSTANTIATE(I) \
+  template void find_bad_id(Cuda, const I*, Index, std::span<const Index>, std::optional<Index>, Index*);
 TARTAN_FOR_EACH_ID_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 

@@ -16,6 +16,7 @@ Variable<T> binary_cross_entropy_with_logits(const Variable<T>& x, const Distrib
   require(x.distribution() == y.distribution(),
           "binary cross-entropy takes logits and labels placed alike, not {} and {}", x.distribution().to_string(),
           y.distribution().to_string());
+  require(reduction != LossReduction::none, "binary cross-entropy is reduced to one number: mean or sum");
   const double factor = reduction == LossReduction::sum ? 1.0 : 1.0 / static_cast<double>(x.shape().elements());
   auto value = rules::computed<T>(rules::summed(x.distribution()), [&](auto where, Tensor<T>& out) {
     const auto& logits = x.value().local();

@@ -20,23 +20,26 @@ void require_in_range(const DistributedTensor<I>& ids, std::span<const Index> bo
     const auto range = ids.local_range();
     if (!range || (range->first >= 0 && range->second < std::ranges::min(bounds))) return;
   }
-  const Index flat = first_bad_id(ids.is_on_host() ? ids.local_on_host() : ids.local(), bounds);
+  const Index flat = first_bad_id(ids.is_on_host() ? ids.local_on_host() : ids.local(), bounds, names.allowed);
   if (flat < 0) return;
   const auto table = static_cast<std::size_t>(flat) % bounds.size();  // no rank has a part of the last dimension
   auto position = ids.local().shape().index(flat);
   const auto box = ids.box();
   for (int dim = 0; dim < box.dimensions(); ++dim) position[static_cast<std::size_t>(dim)] += box[dim].begin;
-  fail("{} {} at position ({}) of the {}s on rank {} is out of range: {} has {} {}, so {}s are 0 to {}", names.id,
+  fail("{} {} at position ({}) of the {}s on rank {} is out of range: {} has {} {}, so {}s are 0 to {}{}", names.id,
        ids.local_on_host()[flat], fmt::join(position, ", "), names.id, ids.topology().root().root_rank(),
        bounds.size() == 1 ? names.table : fmt::format("table {}", table), bounds[table], names.rows, names.id,
-       bounds[table] - 1);
+       bounds[table] - 1, names.allowed ? fmt::format(", or {} where there is none", *names.allowed) : "");
 }
 
 }  // namespace
 
 template <class I>
 void check_ids(const DistributedTensor<I>& ids, std::span<const Index> bounds, const IdNames& names) {
-  if (ids.is_checked(bounds)) return;
+  // What passed is remembered with the id that was allowed, which no list of bounds looks like.
+  std::vector<Index> passed(bounds.begin(), bounds.end());
+  if (names.allowed) passed.insert(passed.end(), {*names.allowed, -1});
+  if (ids.is_checked(passed)) return;
   std::exception_ptr error;
   try {
     require_in_range(ids, bounds, names);
@@ -58,7 +61,7 @@ void check_ids(const DistributedTensor<I>& ids, std::span<const Index> bounds, c
     }
   }
   if (error) std::rethrow_exception(error);
-  ids.set_checked(bounds);
+  ids.set_checked(passed);
 }
 
 Index padding_row(const std::optional<Index>& padding_idx, Index rows) {

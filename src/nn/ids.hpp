@@ -9,16 +9,17 @@
 /// Ids tensors: what every lookup asks of them.
 namespace tartan::lookup {
 
-/// How errors call what is looked up, and what in.
+/// How errors call what is looked up, and what in; and what may be asked for beside its rows.
 struct IdNames {
   const char* id = "id";
   const char* table = "the table";
   const char* rows = "rows";
+  std::optional<Index> allowed = {};  ///< an id that is no row, and means something else
 };
 
-/// Throws Error on every rank where an id is outside [0, bound), naming id, position and rank: agreed once per ids
-/// tensor, along the axes that shard it; replicated ids are judged alike by every rank that has them. `bounds`: one for
-/// all ids, or, where there are many tables, one for each index of the last dimension.
+/// Throws Error on every rank where an id is outside [0, bound) and not allowed, naming id, position and rank: agreed
+/// once per ids tensor, along the axes that shard it; replicated ids are judged alike by every rank that has them.
+/// `bounds`: one for all ids, or, where there are many tables, one for each index of the last dimension.
 template <class I>
 void check_ids(const DistributedTensor<I>& ids, std::span<const Index> bounds, const IdNames& names = {});
 template <class I>

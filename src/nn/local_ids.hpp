@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <span>
 
 #include <tartan/tensor/tensor.hpp>
@@ -12,12 +13,13 @@
 namespace tartan::lookup {
 
 /// The flat position of the first id outside [0, bound), where one bound is for all ids, or one for each index of the
-/// last dimension; -1 where there is none. Waits for a device on which the ids lie.
+/// last dimension, and not `allowed`; -1 where there is none. Waits for a device on which the ids lie.
 template <class I>
-Index first_bad_id(const Tensor<I>& ids, std::span<const Index> bounds) {
+Index first_bad_id(const Tensor<I>& ids, std::span<const Index> bounds, std::optional<Index> allowed = {}) {
   Tensor<Index> found(Shape{1}, ids.device());
-  kernels::on(ids.device(),
-              [&](auto where) { kernels::find_bad_id(where, ids.data(), ids.elements(), bounds, found.data()); });
+  kernels::on(ids.device(), [&](auto where) {
+    kernels::find_bad_id(where, ids.data(), ids.elements(), bounds, allowed, found.data());
+  });
   return found.to(Device{})[0];
 }
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "corpus.hpp"
+#include "support/text_files.hpp"
 #include "error_text.hpp"
 #include "scratch_directory.hpp"
 #include "support/catch.hpp"
@@ -121,11 +122,11 @@ TEST_CASE("a corpus that gives no word is an error that names it") {
 }
 
 TEST_CASE("the default corpus is the King James text, or its error says where it comes from") {
-  if (std::filesystem::exists(default_corpus())) {
-    const auto corpus = read_corpus(default_corpus());
+  if (std::filesystem::exists(text_files::default_corpus())) {
+    const auto corpus = read_corpus(text_files::default_corpus());
     CHECK(corpus.sentences.size() == 31102 + 1);
     CHECK(Vocabulary(corpus, 5).word(0) == "the");
   } else {
-    CHECK(contains(error_text([] { read_corpus(default_corpus()); }), "scripts/quickstart"));
+    CHECK(contains(error_text([] { read_corpus(text_files::default_corpus()); }), "scripts/quickstart"));
   }
 }

@@ -1,4 +1,5 @@
 #include "options.hpp"
+#include "support/text_files.hpp"
 
 #include "error_text.hpp"
 #include "support/catch.hpp"
@@ -18,7 +19,7 @@ TEST_CASE("every option has its default") {
   const auto options = parse({}).value();
   CHECK_FALSE(options.grid);
   CHECK(options.grid_for(6) == tartan::Shape{1, 1, 6});
-  CHECK(options.corpus == default_corpus());
+  CHECK(options.corpus == text_files::default_corpus());
   CHECK(options.output == "vectors.txt");
   CHECK(options.dimension == 128);
   CHECK(options.epochs == 5);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 
 #include "cuda_memory.hpp"
 #include "kernels/ids.hpp"
@@ -14,12 +15,12 @@ namespace {
 using namespace testing;
 
 template <class I>
-void check_bad(const std::vector<I>& ids, const std::vector<Index>& bounds) {
+void check_bad(const std::vector<I>& ids, const std::vector<Index>& bounds, std::optional<Index> allowed = {}) {
   Index expected = -2;
-  find_bad_id(Cpu{}, ids.data(), std::ssize(ids), bounds, &expected);
+  find_bad_id(Cpu{}, ids.data(), std::ssize(ids), bounds, allowed, &expected);
   const auto ids_there = there(ids);
   Tensor<Index> found(Shape{1}, gpu());
-  on(gpu(), [&](auto where) { find_bad_id(where, ids_there.data(), std::ssize(ids), bounds, found.data()); });
+  on(gpu(), [&](auto where) { find_bad_id(where, ids_there.data(), std::ssize(ids), bounds, allowed, found.data()); });
   INFO("ids " << ids.size() << " columns " << bounds.size());
   REQUIRE(back(found).front() == expected);
 }
@@ -40,6 +41,8 @@ void check_columns(const std::vector<Index>& bounds, Index count) {
 TEST_CASE("the first id out of range is found on a CUDA device", "[kernels][cuda][sanitizer]") {
   check_bad<std::int32_t>({}, {5});
   check_bad<Index>({0, std::numeric_limits<Index>::min(), std::numeric_limits<Index>::max()}, {5});
+  check_bad<std::int32_t>({0, -100, 4, -100, -1}, {5}, -100);
+  check_bad<Index>({0, 255, 3}, {5}, 255);
   for (const Index count : {1, 2, 33, 257, 20'000}) {
     check_columns<std::int32_t>({50}, count);
     check_columns<std::int64_t>({50}, count);

@@ -12,7 +12,7 @@ namespace {
 template <class I>
 Index first_bad(const std::vector<I>& ids, const std::vector<Index>& bounds) {
   Index position = -2;
-  find_bad_id(Cpu{}, ids.data(), std::ssize(ids), bounds, &position);
+  find_bad_id(Cpu{}, ids.data(), std::ssize(ids), bounds, {}, &position);
   return position;
 }
 
@@ -22,6 +22,16 @@ TEST_CASE("the first id out of range is found", "[kernels]") {
   CHECK(first_bad<std::int32_t>({0, 5, -1}, {5}) == 1);
   CHECK(first_bad<std::int64_t>({0, 4, std::numeric_limits<Index>::min()}, {5}) == 2);
   CHECK(first_bad<std::int64_t>({std::numeric_limits<Index>::max()}, {std::numeric_limits<Index>::max()}) == 0);
+}
+
+TEST_CASE("an id that is allowed is never a bad one", "[kernels]") {
+  const std::vector<std::int64_t> ids{0, -100, 4, -100, -1};
+  const std::vector<Index> bounds{5};
+  Index position = -2;
+  find_bad_id(Cpu{}, ids.data(), 5, bounds, -100, &position);
+  CHECK(position == 4);
+  find_bad_id(Cpu{}, ids.data(), 4, bounds, -100, &position);
+  CHECK(position == -1);
 }
 
 TEST_CASE("the first id out of the range of its column is found", "[kernels]") {

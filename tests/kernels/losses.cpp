@@ -31,8 +31,8 @@ TEST_CASE("the elementary functions are within 3 units in the last place", "[ker
   for (const double t : {0.0, 5e-324, 708.0}) check(t);
   CHECK(worst_exp <= 3);
   CHECK(worst_log <= 3);
-  CHECK(exp_negative(0) == 1);
-  CHECK(exp_negative(std::numeric_limits<double>::infinity()) < 4e-308);
+  CHECK(exp_negative(0.0) == 1);
+  CHECK(exp_negative(std::numeric_limits<double>::infinity()) == 0);
   CHECK(std::isnan(exp_negative(std::numeric_limits<double>::quiet_NaN())));
   CHECK(log1p_unit(0) == 0);
 }

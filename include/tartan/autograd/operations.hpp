@@ -88,13 +88,14 @@ struct DotOptions {
 template <class T>
 Variable<T> dot(const Variable<T>& a, const Variable<T>& b, DotOptions options = {});
 
-/// How a loss over many elements becomes one number.
-enum class LossReduction { mean, sum };
+/// How a loss over many elements becomes one number, or does not.
+enum class LossReduction { mean, sum, none };
 
 /// The binary cross-entropy, in nats, of logits x against labels y of the same distribution, a 0-d variable:
 /// Σ max(x, 0) - x·y + log(1 + exp(-|x|)), for `mean` divided by the number of elements of the global tensor. Partial
-/// along axes that shard x, otherwise placed as x; x may not be Partial. Labels are probabilities, in [0, 1]; that is
-/// not checked, since it would cost a message for each batch, and the formula means what it says for others too.
+/// along axes that shard x, otherwise placed as x; x may not be Partial and the reduction not `none`. Labels are
+/// probabilities, in [0, 1]; that is not checked, since it would cost a message for each batch, and the formula means
+/// what it says for others too.
 template <class T>
 Variable<T> binary_cross_entropy_with_logits(const Variable<T>& x, const DistributedTensor<T>& y,
                                              LossReduction reduction = LossReduction::mean);

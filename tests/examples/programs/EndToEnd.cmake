@@ -39,7 +39,7 @@ endif()
 add_executable(word_vectors_astray
   ${PROJECT_SOURCE_DIR}/examples/word_vectors/main.cpp
   ${PROJECT_SOURCE_DIR}/examples/word_vectors/training.cpp
-  ${PROJECT_SOURCE_DIR}/examples/word_vectors/corpus.cpp)
+  ${PROJECT_SOURCE_DIR}/examples/support/text_files.cpp)
 target_compile_definitions(word_vectors_astray PRIVATE TARTAN_DEFAULT_CORPUS="${word_vectors_scratch}/never/kjv.txt")
 target_link_libraries(word_vectors_astray PRIVATE word_vectors_parts)
 
