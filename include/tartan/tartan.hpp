@@ -59,6 +59,7 @@
 #include <tartan/nn/tensor_parallel_embedding.hpp>
 #include <tartan/nn/top_k.hpp>
 
+#include <tartan/optim/clipping.hpp>
 #include <tartan/optim/optimizer.hpp>
 
 #include <tartan/version.hpp>

@@ -161,7 +161,7 @@ TARTAN_INLINE void row_entropy_gradient(const T* x, Index columns, Accumulator<T
                                    Accumulator<T> scale, Accumulator<T> entropy, T* out) {                           \
     row_entropy_gradient(x, columns, m, log_s, scale, entropy, out);                                                 \
   }
-TARTAN_FOR_EACH_REAL_TYPE(TARTAN_DEFINE)
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_DEFINE)
 #undef TARTAN_DEFINE
 
 template <class T>
@@ -291,14 +291,14 @@ void entropy_backward(Cpu, Matrix<const T> logits, const double* statistics, con
   template void log_sum_exp_backward(Cpu, Matrix<const T>, const double*, int, const T*, Matrix<T>); \
   template void entropy(Cpu, const double*, Index, T*);                                              \
   template void entropy_backward(Cpu, Matrix<const T>, const double*, const T*, Matrix<T>);
-TARTAN_FOR_EACH_REAL_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 #define TARTAN_INSTANTIATE(T, I)                                                                                      \
   template void pick_targets(Cpu, Matrix<const T>, const I*, Index, Index, const T*, int, double*);                   \
   template void class_losses_backward(Cpu, Matrix<const T>, const I*, Index, const T*, const double*, int, ClassLoss, \
                                       Upstream<T>, Matrix<T>);
-TARTAN_FOR_EACH_REAL_LOOKUP(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_LOOKUP(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 #define TARTAN_INSTANTIATE(I) \

@@ -273,14 +273,14 @@ void entropy_backward(Cuda cuda, Matrix<const T> logits, const double* statistic
   template void log_sum_exp_backward(Cuda, Matrix<const T>, const double*, int, const T*, Matrix<T>); \
   template void entropy(Cuda, const double*, Index, T*);                                              \
   template void entropy_backward(Cuda, Matrix<const T>, const double*, const T*, Matrix<T>);
-TARTAN_FOR_EACH_REAL_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 #define TARTAN_INSTANTIATE(T, I)                                                                                       \
   template void pick_targets(Cuda, Matrix<const T>, const I*, Index, Index, const T*, int, double*);                   \
   template void class_losses_backward(Cuda, Matrix<const T>, const I*, Index, const T*, const double*, int, ClassLoss, \
                                       Upstream<T>, Matrix<T>);
-TARTAN_FOR_EACH_REAL_LOOKUP(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_LOOKUP(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 #define TARTAN_INSTANTIATE(I) \

@@ -77,7 +77,7 @@ void merge_ranked(Cuda cuda, const Ranked* best, Index parts, Index rows, Index 
 #define TARTAN_INSTANTIATE(T)                                               \
   template void rank_classes(Cuda, Matrix<const T>, Index, Index, Ranked*); \
   template void merge_ranked(Cuda, const Ranked*, Index, Index, Index, T*, Index*);
-TARTAN_FOR_EACH_REAL_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(TARTAN_INSTANTIATE)
 #undef TARTAN_INSTANTIATE
 
 }  // namespace tartan::kernels

@@ -121,6 +121,25 @@ void Variable<T>::clear_gradient() {
 }
 
 template <class T>
+void Variable<T>::scale_gradient(double factor) const {
+  if (!has_gradient()) return;
+  // Two parameters may share a gradient's elements: the product is another tensor.
+  const auto scaled = [&](const Tensor<T>& part) {
+    Tensor<T> out(part.shape(), part.device());
+    kernels::on(part.device(), [&](auto where) {
+      kernels::scale(where, part.data(), static_cast<Accumulator<T>>(factor), part.elements(), out.data());
+    });
+    return out;
+  };
+  if (auto* const sparse = std::get_if<RowSparse<T>>(&*node_->gradient)) {
+    sparse->values = scaled(sparse->values);
+  } else {
+    const auto& whole = std::get<DistributedTensor<T>>(*node_->gradient);
+    node_->gradient = DistributedTensor<T>::from_local(whole.distribution(), scaled(whole.local()), LocalCheck::none);
+  }
+}
+
+template <class T>
 void Variable<T>::contribute(Gradient<T> contribution) const {
   if (!requires_gradient()) return;
   auto* const tape = GradientTape::replaying();

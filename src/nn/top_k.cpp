@@ -46,7 +46,7 @@ DistributedTensor<Index> argmax(const DistributedTensor<T>& logits) {
 #define INSTANTIATE(T)                                        \
   template TopK<T> top_k(const DistributedTensor<T>&, Index); \
   template DistributedTensor<Index> argmax(const DistributedTensor<T>&);
-TARTAN_FOR_EACH_REAL_TYPE(INSTANTIATE)
+TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 
 }  // namespace tartan

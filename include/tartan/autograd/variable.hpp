@@ -67,6 +67,8 @@ class Variable {
   /// The same, dense.
   DistributedTensor<T> dense_gradient() const;
   void clear_gradient();
+  /// The gradient becomes factor times what it is; nothing where there is none. Every rank calls it.
+  void scale_gradient(double factor) const;
 
   /// For operations: adds a contribution to the gradient of the pass that runs; nothing where no gradient is required,
   /// or only in the pass of another tape. Does not communicate. Contributions are added in one placement: where two
