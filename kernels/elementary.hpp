@@ -54,6 +54,13 @@ TARTAN_INLINE constexpr float exp_negative(float t) {
   return vanishes ? 0 : series * power;
 }
 
+/// exp(x - most) for x <= most, and 0 where that is below 3e-308. NaN where both are infinite.
+TARTAN_INLINE constexpr double exp_of_difference(double x, double most) {
+  const double t = most - x;
+  const double value = exp_negative(t);
+  return t > 708 ? 0 : value;
+}
+
 /// log(1 + z) for 0 <= z <= 1, as 2 artanh(z / (2 + z)).
 TARTAN_INLINE constexpr double log1p_unit(double z) {
   constexpr auto odd_inverses = [] {

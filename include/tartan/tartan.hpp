@@ -39,13 +39,21 @@
 #include <tartan/distributed/row_hits.hpp>
 #include <tartan/distributed/row_sparse.hpp>
 
+#include <tartan/autograd/activations.hpp>
+#include <tartan/autograd/attention.hpp>
+#include <tartan/autograd/dropout.hpp>
+#include <tartan/autograd/losses.hpp>
+#include <tartan/autograd/normalization.hpp>
 #include <tartan/autograd/operations.hpp>
+#include <tartan/autograd/shapes.hpp>
+#include <tartan/autograd/softmax.hpp>
 #include <tartan/autograd/tape.hpp>
 #include <tartan/autograd/variable.hpp>
 
 #include <tartan/nn/applied_parameter.hpp>
 #include <tartan/nn/bags.hpp>
 #include <tartan/nn/cross_entropy.hpp>
+#include <tartan/nn/dropout.hpp>
 #include <tartan/nn/embedding.hpp>
 #include <tartan/nn/embedding_bag.hpp>
 #include <tartan/nn/embedding_table.hpp>
@@ -55,6 +63,7 @@
 #include <tartan/nn/local_embedding.hpp>
 #include <tartan/nn/module.hpp>
 #include <tartan/nn/multi_embedding.hpp>
+#include <tartan/nn/normalization.hpp>
 #include <tartan/nn/prompt_embedding.hpp>
 #include <tartan/nn/tensor_parallel_embedding.hpp>
 #include <tartan/nn/top_k.hpp>

@@ -1,26 +1,17 @@
 #include "kernels/matmul.hpp"
 
-#include <cublas_v2.h>
-
 #include <algorithm>
 #include <map>
-#include <string>
 #include <type_traits>
 
-#include <tartan/base/half_types.hpp>
-
 #include "base/element_types.hpp"
+#include "kernels/cuda/cublas.hpp"
 #include "kernels/cuda/device_array.hpp"
 #include "kernels/cuda/launch.hpp"
 #include "kernels/sum_tree.hpp"
 
 namespace tartan::kernels {
 namespace {
-
-void check_cublas(cublasStatus_t status, const char* doing) {
-  if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw CudaError(std::string("cuBLAS failed at ") + doing + ": " + cublasGetStatusString(status), status);
-}
 
 class Handle {
  public:
@@ -40,7 +31,8 @@ class Handle {
   cublasHandle_t handle_ = nullptr;
 };
 
-/// That of this thread and the current device: made at its first product, used on `stream` from now on.
+}  // namespace
+
 cublasHandle_t handle_on(cudaStream_t stream) {
   thread_local std::map<int, Handle> handles;
   int device = 0;
@@ -50,11 +42,7 @@ cublasHandle_t handle_on(cudaStream_t stream) {
   return handle;
 }
 
-template <class T>
-constexpr cudaDataType data_type = std::is_same_v<T, double>  ? CUDA_R_64F
-                                   : std::is_same_v<T, float> ? CUDA_R_32F
-                                   : std::is_same_v<T, half>  ? CUDA_R_16F
-                                                              : CUDA_R_16BF;
+namespace {
 
 /// out = a·b, each transposed where said: to cuBLAS, which goes by columns, outᵀ = bᵀ·aᵀ.
 template <class T>

@@ -3,7 +3,6 @@
 #include "autograd/rules.hpp"
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
-#include "kernels/activations.hpp"
 #include "kernels/elementwise.hpp"
 
 namespace tartan {
@@ -113,28 +112,6 @@ Variable<T> operator*(Accumulator<T> factor, const Variable<T>& x) {
 }
 
 template <class T>
-Variable<T> relu(const Variable<T>& x) {
-  require(!x.distribution().any(Placement::Kind::partial),
-          "relu is not linear and does not take terms of a sum, {}; redistribute them first", x.distribution());
-  const auto value = computed<T>(x.distribution(), [&](auto where, Tensor<T>& out) {
-    kernels::relu(where, x.value().local().data(), out.elements(), out.data());
-  });
-  auto result = Variable<T>::result(value, records(x));
-  if (result.requires_gradient()) {
-    GradientTape::active()->record("relu", [x, result, y = Saved(value)] {
-      const auto g = result.take_contributions();
-      if (!g) return;
-      const auto& at = y.get().local();
-      x.contribute(
-          computed<T>(input_gradient(x.distribution(), result.distribution()), [&](auto where, Tensor<T>& out) {
-            kernels::relu_backward(where, at.data(), g->local().data(), out.elements(), out.data());
-          }));
-    });
-  }
-  return result;
-}
-
-template <class T>
 Variable<T> sum(const Variable<T>& x) {
   const auto& local = x.value().local();
   auto value = computed<T>(rules::summed(x.distribution()), [&](auto where, Tensor<T>& out) {
@@ -159,7 +136,6 @@ Variable<T> sum(const Variable<T>& x) {
   template Variable<T> operator+(const Variable<T>&, const Variable<T>&);       \
   template Variable<T> operator*(const Variable<T>&, const Variable<T>&);       \
   template Variable<T> operator*<T>(Accumulator<T>, const Variable<T>&);        \
-  template Variable<T> relu(const Variable<T>&);                                \
   template Variable<T> sum(const Variable<T>&);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE

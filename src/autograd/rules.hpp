@@ -4,6 +4,7 @@
 
 #include <tartan/autograd/variable.hpp>
 
+#include "base/fail.hpp"
 #include "kernels/on.hpp"
 
 /// How operations compute their results and, in the backward pass, the gradients of their inputs.
@@ -23,6 +24,12 @@ inline Distribution input_gradient(const Distribution& input, const Distribution
     placements[axis] = input_gradient(placements[axis], result.placements()[axis]);
   }
   return input.with(std::move(placements));
+}
+
+/// Throws Error where the operation `name`, which is not linear in x, would have to take terms of a sum.
+inline void refuse_partial(const char* name, const Distribution& x) {
+  require(!x.any(Placement::Kind::partial),
+          "{} is not linear and does not take terms of a sum, {}; redistribute them first", name, x);
 }
 
 /// The placement of a 0-d sum over all elements.

@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "base/fail.hpp"
+#include "base/philox.hpp"
 
 namespace tartan {
 namespace {
@@ -15,18 +16,12 @@ std::uint64_t join(std::uint32_t low, std::uint32_t high) { return (std::uint64_
 /// The upper 53 bits as a number of [0, 1).
 double unit(std::uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }
 
+std::array<std::uint32_t, 4> to_array(PhiloxBlock block) { return std::to_array(block.words); }
+
 }  // namespace
 
 std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t product0 = std::uint64_t{0xD2511F53} * counter[0];
-    const std::uint64_t product1 = std::uint64_t{0xCD9E8D57} * counter[2];
-    counter = {static_cast<std::uint32_t>(product1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(product1),
-               static_cast<std::uint32_t>(product0 >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(product0)};
-    key[0] += 0x9E3779B9;
-    key[1] += 0xBB67AE85;
-  }
-  return counter;
+  return to_array(philox({{counter[0], counter[1], counter[2], counter[3]}}, key[0], key[1]));
 }
 
 RandomStream::RandomStream(std::uint64_t seed, std::string_view name) : seed_{seed}, name_{0xcbf29ce484222325} {
@@ -34,10 +29,7 @@ RandomStream::RandomStream(std::uint64_t seed, std::string_view name) : seed_{se
 }
 
 std::array<std::uint32_t, 4> RandomStream::bits(Index index) const {
-  const auto i = static_cast<std::uint64_t>(index);
-  return philox4x32({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32),
-                     static_cast<std::uint32_t>(name_), static_cast<std::uint32_t>(name_ >> 32)},
-                    {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)});
+  return to_array(random_bits(seed_, name_, static_cast<std::uint64_t>(index)));
 }
 
 double RandomStream::uniform(Index index) const {

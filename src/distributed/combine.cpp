@@ -39,9 +39,30 @@ void combine_along(const CartesianTopology& topology, const std::vector<int>& ax
   }
 }
 
+template <class T>
+Tensor<T> gather_along(const CartesianTopology& topology, const std::vector<int>& axes, Tensor<T> mine) {
+  if (!topology.active()) return Tensor<T>(Shape{0}, mine.device());
+  for (const int axis : axes) {
+    const Index extent = topology.grid().extent(axis);
+    if (extent == 1) continue;
+    Tensor<T> all(Shape{extent * mine.elements()}, mine.device());
+    const auto span_of = [](auto& tensor) {
+      return std::span(tensor.data(), static_cast<std::size_t>(tensor.elements()));
+    };
+    const Outbound<T> out(mine.device(), span_of(std::as_const(mine)));
+    const Inbound<T> in(mine.device(), span_of(all));
+    topology.axis(axis).all_gather(out.span(), in.span(),
+                                   std::vector<Index>(static_cast<std::size_t>(extent), mine.elements()));
+    in.put();
+    mine = all;
+  }
+  return mine;
+}
+
 #define INSTANTIATE(T)                                                                                     \
   template void combine_along(const CartesianTopology&, const std::vector<int>&, std::span<T>, Reduction); \
-  template void combine_along(const CartesianTopology&, const std::vector<int>&, Tensor<T>&, Reduction);
+  template void combine_along(const CartesianTopology&, const std::vector<int>&, Tensor<T>&, Reduction);   \
+  template Tensor<T> gather_along(const CartesianTopology&, const std::vector<int>&, Tensor<T>);
 TARTAN_FOR_EACH_ELEMENT_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 

@@ -69,6 +69,39 @@ inline void check_single(const Operation& operation, const Partition& partition,
   batch.verify();
 }
 
+/// Every choice of one of `cells`, which have a placement for each operand, for each of `axes` axes: the operands'
+/// placements.
+inline std::vector<std::vector<Placements>> combinations(int axes, const std::vector<Placements>& cells) {
+  std::vector<std::vector<Placements>> result{std::vector<Placements>(cells[0].size())};
+  for (int axis = 0; axis < axes; ++axis) {
+    std::vector<std::vector<Placements>> longer;
+    for (const auto& begun : result) {
+      for (const auto& cell : cells) {
+        longer.push_back(begun);
+        for (std::size_t i = 0; i < cell.size(); ++i) longer.back()[i].push_back(cell[i]);
+      }
+    }
+    result = std::move(longer);
+  }
+  return result;
+}
+
+/// Collective. The operation on operands placed as every combination of `cells` on all grids.
+inline void check_cells(const Operation& operation, const Partition& partition, const std::vector<Placements>& cells) {
+  const Expected expected(operation);
+  Batch batch;
+  for (const auto& topology : topologies(partition)) {
+    for (const auto& placements : combinations(topology.grid().axes(), cells)) {
+      std::vector<Distribution> placed;
+      for (std::size_t i = 0; i < placements.size(); ++i) {
+        placed.emplace_back(topology, operation.shapes[i], placements[i]);
+      }
+      check_operation(operation, placed, expected, batch);
+    }
+  }
+  batch.verify();
+}
+
 /// All ranks, and all but the last, which runs the same program.
 inline std::vector<Partition> partitions() {
   const Partition all(world());

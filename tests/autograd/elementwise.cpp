@@ -1,4 +1,4 @@
-// Differences, multiples and relu in every legal placement against plain loops on whole arrays; what is not legal is
+// Differences and multiples in every legal placement against plain loops on whole arrays; what is not legal is
 // refused.
 
 #include "autograd/check_placements.hpp"
@@ -62,48 +62,6 @@ TEST_CASE("a difference takes operands that are placed alike") {
   for (const auto& partition : partitions()) {
     check_pairs(minus(), partition, [](Placement a, Placement b) { return a == b; });
   }
-}
-
-TEST_CASE("relu in any placement but Partial: positive numbers and their gradients pass, nothing else does") {
-  const auto input = flat({3, 5}, numbers_of(0));  // with a 0 in it
-  auto value = input;
-  auto gradient = flat({3, 5}, upstream_numbers);
-  for (std::size_t i = 0; i < input.size(); ++i) {
-    if (input[i] <= 0) value[i] = gradient[i] = 0;
-  }
-  for (const auto& partition : partitions()) {
-    Batch batch;
-    SameTexts texts;
-    for (const auto& topology : topologies(partition)) {
-      for (const auto& placements : all_placements(topology.grid().axes(), 2)) {
-        const Distribution d(topology, {3, 5}, placements);
-        const auto x = Variable<double>::parameter("x", tensor(d, numbers_of(0)));
-        if (d.any(Placement::Kind::partial)) {
-          const auto text = texts.of([&] { relu(x); });
-          CHECK(contains(text, d.to_string()));
-          CHECK(contains(text, "redistribute"));
-          continue;
-        }
-        GradientTape tape;
-        const auto y = relu(x);
-        CHECK(y.distribution() == d);
-        check_logical(y.value(), value, 0, "value", batch);
-        tape.backward(loss_of(y));
-        CHECK(x.dense_gradient().distribution() == d);
-        check_logical(x.dense_gradient(), gradient, 0, "gradient", batch);
-      }
-    }
-    texts.verify();
-    batch.verify();
-  }
-}
-
-TEST_CASE("relu keeps NaN") {
-  const auto topology = Partition(world()).cartesian({world().size()});
-  const auto x = DistributedTensor<float>::constant({topology, {3}, {Replicate{}}}, NAN);
-  const auto y = relu(Variable<float>(x));
-  const auto local = y.value().local_on_host();
-  for (const float value : local.span()) CHECK(std::isnan(value));
 }
 
 TEST_CASE("operations in float are rounded once per number") {

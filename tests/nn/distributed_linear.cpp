@@ -1,6 +1,7 @@
 // DistributedLinear on every grid against plain loops on whole arrays, what it sends, and its weight shared with an
 // embedding.
 
+#include <tartan/autograd/activations.hpp>
 #include <tartan/comm/recorder.hpp>
 #include <tartan/nn/linear.hpp>
 

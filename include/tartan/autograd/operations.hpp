@@ -58,11 +58,6 @@ Variable<T> operator-(const Variable<T>& a, const Variable<T>& b) {
   return a + -b;
 }
 
-/// Element-wise max(x, 0), with the gradient 0 where x <= 0; NaN stays. x may not be Partial: the sum of its terms is
-/// not known on any rank.
-template <class T>
-Variable<T> relu(const Variable<T>& x);
-
 /// The sum of all elements, a 0-d variable: Partial along axes where x is Shard or Partial, otherwise placed as x.
 /// Terms are added in double.
 template <class T>

@@ -27,6 +27,9 @@ class RandomStream {
   /// Uniform on 0, ..., bound - 1 (bound >= 1), without bias beyond 2^-64 · bound.
   Index below(Index index, Index bound) const;
 
+  std::uint64_t seed() const noexcept { return seed_; }
+  std::uint64_t hashed_name() const noexcept { return name_; }
+
  private:
   std::uint64_t seed_;
   std::uint64_t name_;

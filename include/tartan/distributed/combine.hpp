@@ -23,4 +23,9 @@ template <class T>
 void combine_along(const CartesianTopology& topology, const std::vector<int>& axes, Tensor<T>& values,
                    Reduction reduction = Reduction::sum);
 
+/// Collective over the communicators of `axes`. What the ranks along those axes have in `mine`, of one length on each,
+/// one after the other in the order of their coordinates, the first axis fastest. Nothing on inactive ranks.
+template <class T>
+Tensor<T> gather_along(const CartesianTopology& topology, const std::vector<int>& axes, Tensor<T> mine);
+
 }  // namespace tartan

@@ -61,5 +61,14 @@ cublasStatus_t cublasGemmEx_64(cublasHandle_t handle, cublasOperation_t a_turn, 
                                cudaDataType a_type, std::int64_t a_stride, const void* b, cudaDataType b_type,
                                std::int64_t b_stride, const void* beta, void* c, cudaDataType c_type,
                                std::int64_t c_stride, cublasComputeType_t compute, cublasGemmAlgo_t algorithm);
+// `count` products, of which each matrix lies so many elements after the one before.
+cublasStatus_t cublasGemmStridedBatchedEx_64(cublasHandle_t handle, cublasOperation_t a_turn, cublasOperation_t b_turn,
+                                             std::int64_t m, std::int64_t n, std::int64_t k, const void* alpha,
+                                             const void* a, cudaDataType a_type, std::int64_t a_stride,
+                                             long long a_distance, const void* b, cudaDataType b_type,
+                                             std::int64_t b_stride, long long b_distance, const void* beta, void* c,
+                                             cudaDataType c_type, std::int64_t c_stride, long long c_distance,
+                                             std::int64_t count, cublasComputeType_t compute,
+                                             cublasGemmAlgo_t algorithm);
 
 }  // extern "C"

@@ -189,6 +189,25 @@ cublasStatus_t cublasGemmEx_64(cublasHandle_t handle, cublasOperation_t a_turn, 
                  {c, c_type, c_stride, false, m, n}, k, alpha, beta);
 }
 
+cublasStatus_t cublasGemmStridedBatchedEx_64(cublasHandle_t handle, cublasOperation_t a_turn, cublasOperation_t b_turn,
+                                             std::int64_t m, std::int64_t n, std::int64_t k, const void* alpha,
+                                             const void* a, cudaDataType a_type, std::int64_t a_stride,
+                                             long long a_distance, const void* b, cudaDataType b_type,
+                                             std::int64_t b_stride, long long b_distance, const void* beta, void* c,
+                                             cudaDataType c_type, std::int64_t c_stride, long long c_distance,
+                                             std::int64_t count, cublasComputeType_t compute,
+                                             cublasGemmAlgo_t algorithm) {
+  const auto bytes = [](cudaDataType type) { return type == CUDA_R_64F ? 8 : type == CUDA_R_32F ? 4 : 2; };
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto status = cublasGemmEx_64(
+        handle, a_turn, b_turn, m, n, k, alpha, static_cast<const char*>(a) + i * a_distance * bytes(a_type), a_type,
+        a_stride, static_cast<const char*>(b) + i * b_distance * bytes(b_type), b_type, b_stride, beta,
+        static_cast<char*>(c) + i * c_distance * bytes(c_type), c_type, c_stride, compute, algorithm);
+    if (status != CUBLAS_STATUS_SUCCESS) return status;
+  }
+  return CUBLAS_STATUS_SUCCESS;
+}
+
 cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t a_turn, cublasOperation_t b_turn, int m, int n,
                             int k, const void* alpha, const void* a, cudaDataType a_type, int a_stride, const void* b,
                             cudaDataType b_type, int b_stride, const void* beta, void* c, cudaDataType c_type,

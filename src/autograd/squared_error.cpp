@@ -1,0 +1,42 @@
+#include <tartan/autograd/losses.hpp>
+
+#include "autograd/rules.hpp"
+#include "base/element_types.hpp"
+#include "kernels/squared_error.hpp"
+
+namespace tartan {
+
+template <class T>
+Variable<T> mean_squared_error(const Variable<T>& x, const DistributedTensor<T>& y, LossReduction reduction) {
+  rules::refuse_partial("the squared error", x.distribution());
+  require(x.distribution() == y.distribution(),
+          "the squared error takes numbers and targets placed alike, not {} and {}; redistribute one", x.distribution(),
+          y.distribution());
+  const double factor = reduction == LossReduction::sum ? 1.0 : 1.0 / static_cast<double>(x.shape().elements());
+  auto value = rules::computed<T>(rules::summed(x.distribution()), [&](auto where, Tensor<T>& out) {
+    const auto& numbers = x.value().local();
+    if (out.elements() == 0) return;
+    kernels::squared_error_sum(where, numbers.data(), y.local().data(), numbers.elements(), factor, out.data());
+  });
+  auto result = Variable<T>::result(std::move(value), records(x));
+  if (result.requires_gradient()) {
+    GradientTape::active()->record(
+        "the squared error", [x, result, factor, saved = Saved(x.value()), targets = Saved(y)] {
+          const auto g = result.take_contributions();
+          if (!g) return;
+          x.contribute(rules::computed<T>(
+              rules::input_gradient(x.distribution(), result.distribution()), [&](auto where, Tensor<T>& out) {
+                kernels::squared_error_backward(where, saved.get().local().data(), targets.get().local().data(), factor,
+                                                g->local().data(), out.elements(), out.data());
+              }));
+        });
+  }
+  return result;
+}
+
+#define INSTANTIATE(T) \
+  template Variable<T> mean_squared_error(const Variable<T>&, const DistributedTensor<T>&, LossReduction);
+TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace tartan

@@ -1,0 +1,74 @@
+// Softmax over whole rows in every placement that leaves them whole.
+
+#include <tartan/autograd/softmax.hpp>
+
+#include "autograd/check_placements.hpp"
+
+namespace tartan {
+namespace {
+
+using namespace testing;
+
+constexpr std::size_t columns = 5;
+
+Operation rows_of_five(bool logarithm) {
+  return {logarithm ? "log_softmax" : "softmax",
+          {{3, 2, columns}},
+          [=](const Inputs& x) { return logarithm ? log_softmax(x[0]) : softmax(x[0]); },
+          [=](const std::vector<Flat>& x) {
+            Flat out;
+            for (std::size_t i = 0; i < x[0].size(); ++i) {
+              double sum = 0;
+              for (std::size_t c = 0; c < columns; ++c) sum += std::exp(x[0][i / columns * columns + c]);
+              out.push_back(logarithm ? x[0][i] - std::log(sum) : std::exp(x[0][i]) / sum);
+            }
+            return out;
+          },
+          Order::other,
+          0.0625};
+}
+
+TEST_CASE("softmax and log_softmax of whole rows") {
+  for (const bool logarithm : {false, true}) {
+    for (const auto& partition : partitions()) {
+      check_cells(rows_of_five(logarithm), partition, {{Shard{0}}, {Shard{1}}, {Replicate{}}, {Root{}}});
+    }
+  }
+}
+
+TEST_CASE("softmax refuses rows that are cut, terms of sums and numbers, on every rank") {
+  SameTexts texts;
+  const auto topology = Partition(world()).cartesian({world().size()});
+  for (const auto& placement : {Placement(Shard{2}), Placement(Partial{})}) {
+    const Variable<double> x(DistributedTensor<double>::zeros({topology, {3, 2, 5}, {placement}}));
+    for (const auto& text : {texts.of([&] { softmax(x); }), texts.of([&] { log_softmax(x); })}) {
+      CHECK(contains(text, x.distribution().to_string()));
+      CHECK(contains(text, "redistribute"));
+    }
+  }
+  const Variable<double> number(DistributedTensor<double>::zeros({topology, {}, {Replicate{}}}));
+  CHECK(contains(texts.of([&] { softmax(number); }), "number"));
+  texts.verify();
+}
+
+TEST_CASE("softmax of large numbers, of -infinity and of no columns") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  const auto at = [](auto i) { return i[1] == 0 ? 1000.0 : i[1] == 1 ? 999.0 : -INFINITY; };
+  const auto x =
+      Variable<double>::parameter("x", DistributedTensor<double>::from_function({topology, {1, 3}, {Replicate{}}}, at));
+  Batch batch;
+  GradientTape tape;
+  const auto y = softmax(x);
+  const auto p = 1 / (1 + std::exp(-1.0));
+  check_logical(y.value(), {p, 1 - p, 0}, 1e-15, "softmax", batch);
+  CHECK(y.value().local_on_host()[2] == 0);
+  tape.backward(sum(y * y));
+  const double slope = 2 * p * (1 - p) * (2 * p - 1);
+  check_logical(x.dense_gradient(), {slope, -slope, 0}, 1e-15, "gradient", batch);
+  check_logical(softmax(Variable<double>(DistributedTensor<double>::zeros({topology, {3, 0}, {Shard{0}}}))).value(), {},
+                0, "no columns", batch);
+  batch.verify();
+}
+
+}  // namespace
+}  // namespace tartan
