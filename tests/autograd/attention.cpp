@@ -3,6 +3,7 @@
 #include <tartan/autograd/attention.hpp>
 
 #include <algorithm>
+#include <limits>
 
 #include "autograd/check_placements.hpp"
 
@@ -118,6 +119,47 @@ TEST_CASE("attention over more queries than a tile has") {
   const double slope = (along(1e-5) - along(-1e-5)) / 2e-5;
   batch.add("slope", {mine}, [=](const Flat& sum) { CHECK(sum[0] == Approx(slope).epsilon(1e-7)); });
   batch.verify();
+}
+
+TEMPLATE_TEST_CASE("attention in half precision adds in float and rounds once", "", bfloat16, half) {
+  using T = TestType;
+  const auto operation = attention({2, 5, 5, 4, 3, 3}, {.causal = true});
+  const auto topology = Partition(world()).cartesian({world().size()});
+  std::vector<Variable<T>> inputs;
+  std::vector<Flat> flats;
+  for (Index i = 0; i < 3; ++i) {
+    const auto value_at = [=](Index flat) { return T(std::sin(static_cast<double>(flat + 7 * i))); };
+    Flat values;
+    for (Index flat = 0; flat < operation.shapes[0].elements(); ++flat) {
+      values.push_back(static_cast<double>(value_at(flat)));
+    }
+    flats.push_back(std::move(values));
+    const Distribution d(topology, operation.shapes[0], {Shard{2}});
+    inputs.push_back(Variable<T>::parameter("x", DistributedTensor<T>::from_function(d, [&](std::span<const Index> at) {
+                                              return value_at(d.shape().flat(at));
+                                            })));
+  }
+  GradientTape tape;
+  const auto y = scaled_dot_product_attention(inputs[0], inputs[1], inputs[2], {.causal = true});
+  const auto expected = operation.meaning(flats);
+  const auto whole = y.value().full_tensor();
+  const auto unit = static_cast<double>(std::numeric_limits<T>::epsilon());
+  for (Index i = 0; i < whole.elements(); ++i) {
+    const double value = expected[static_cast<std::size_t>(i)];
+    CHECK(std::abs(static_cast<double>(whole[i]) - value) <= unit / 2 * std::abs(value) + 1e-6);
+  }
+  tape.backward(sum(y));
+  // The first row sees itself only: its gradient by q is 0.
+  for (const auto& x : {inputs[0], inputs[1]}) {
+    const auto gradient = x.dense_gradient().full_tensor();
+    double sum_of_squares = 0;
+    for (const T value : gradient.span()) {
+      sum_of_squares += static_cast<double>(value) * static_cast<double>(value);
+    }
+    CHECK(sum_of_squares > 0);
+  }
+  const auto by_q = inputs[0].dense_gradient().full_tensor();
+  for (Index i = 0; i < 12; ++i) CHECK(std::abs(static_cast<double>(by_q[i])) <= 1e-6);
 }
 
 TEST_CASE("attention of an empty batch, of no heads and to no keys") {

@@ -65,4 +65,13 @@ class DistributedRMSNorm : public Module<T> {
   Variable<T> weight_;
 };
 
+extern template class DistributedLayerNorm<float>;
+extern template class DistributedLayerNorm<double>;
+extern template class DistributedLayerNorm<bfloat16>;
+extern template class DistributedLayerNorm<half>;
+extern template class DistributedRMSNorm<float>;
+extern template class DistributedRMSNorm<double>;
+extern template class DistributedRMSNorm<bfloat16>;
+extern template class DistributedRMSNorm<half>;
+
 }  // namespace tartan
