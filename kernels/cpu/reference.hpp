@@ -198,16 +198,16 @@ template <class T>
 double binary_cross_entropy_sum(const T* x, const T* y, Index n) {
   double sum = 0;
   for (Index i = 0; i < n; ++i) {
-    const double logit = x[i];
+    const auto logit = static_cast<double>(x[i]);
     sum += std::max(logit, 0.0) - logit * static_cast<double>(y[i]) + std::log1p(std::exp(-std::abs(logit)));
   }
   return sum;
 }
 
 template <class T>
-void binary_cross_entropy_backward(const T* x, const T* y, T scale, Index n, T* out) {
+void binary_cross_entropy_backward(const T* x, const T* y, double scale, Index n, T* out) {
   for (Index i = 0; i < n; ++i) {
-    out[i] = static_cast<T>(static_cast<double>(scale) * (1 / (1 + std::exp(-static_cast<double>(x[i]))) - y[i]));
+    out[i] = static_cast<T>(scale * (1 / (1 + std::exp(-static_cast<double>(x[i]))) - static_cast<double>(y[i])));
   }
 }
 

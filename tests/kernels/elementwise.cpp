@@ -25,28 +25,30 @@ double tree_sum(std::vector<double> terms) {
   return sums.size() == 1 ? sums[0] : tree_sum(sums);
 }
 
-TEMPLATE_TEST_CASE("the sum of elements, by its tree", "[kernels]", float, double) {
+TEMPLATE_TEST_CASE("the sum of elements, by its tree", "[kernels]", float, double, bfloat16, half) {
   for (const Index n : {0, 1, 2, 255, 256, 257, 4095, 4096, 4097, 10'007, 300'000}) {
     const Storage<TestType> a(1, n);
     const auto* data = a.read().data;
-    TestType result = 7;
+    TestType result(7);
     sum(Cpu{}, data, n, &result);
     INFO("n " << n);
-    CHECK(result == static_cast<TestType>(tree_sum({data, data + n})));
     const Storage<TestType> b(1, n, 0, 0, 2);
-    std::vector<double> products;
-    for (Index i = 0; i < n; ++i)
+    std::vector<double> terms, products;
+    for (Index i = 0; i < n; ++i) {
+      terms.push_back(static_cast<double>(data[i]));
       products.push_back(static_cast<double>(data[i]) * static_cast<double>(b.read().data[i]));
+    }
+    CHECK(result == static_cast<TestType>(tree_sum(terms)));
     double product = 7;
     inner_product(Cpu{}, data, b.read().data, n, &product);
     CHECK(product == tree_sum(products));
   }
-  TestType nothing = -TestType{0}, result = 7;
+  TestType nothing = -TestType{0}, result(7);
   sum(Cpu{}, &nothing, 1, &result);
   CHECK(same_bits(result, TestType{0}));
 }
 
-TEMPLATE_TEST_CASE("element-wise kernels, out of place and in place", "[kernels]", float, double) {
+TEMPLATE_TEST_CASE("element-wise kernels, out of place and in place", "[kernels]", float, double, bfloat16, half) {
   for (const Index n : {0, 1, 7, 64, 1001}) {
     const Storage<TestType> a(1, n, 0, 0, 1), b(1, n, 0, 0, 2);
     const auto check = [&](auto run, auto expected) {
@@ -68,14 +70,16 @@ TEMPLATE_TEST_CASE("element-wise kernels, out of place and in place", "[kernels]
     check([&](const T*, T* out) { repeat(Cpu{}, first, n, out); }, [&](T, T) { return *first; });
     check([&](const T* x, T* out) { add(Cpu{}, x, y, n, out); }, [](T p, T q) { return p + q; });
     check([&](const T* x, T* out) { multiply(Cpu{}, x, y, n, out); }, [](T p, T q) { return p * q; });
-    check([&](const T* x, T* out) { scale(Cpu{}, x, T(0.3), n, out); }, [](T p, T) { return T(0.3) * p; });
-    check([&](const T* x, T* out) { relu(Cpu{}, x, n, out); }, [](T p, T) { return p > 0 ? p : 0; });
-    check([&](const T* x, T* out) { relu_backward(Cpu{}, y, x, n, out); }, [](T p, T q) { return q > 0 ? p : 0; });
+    const auto factor = static_cast<Accumulator<T>>(0.3);
+    check([&](const T* x, T* out) { scale(Cpu{}, x, factor, n, out); },
+          [&](T p, T) { return static_cast<T>(factor * static_cast<Accumulator<T>>(p)); });
+    check([&](const T* x, T* out) { relu(Cpu{}, x, n, out); }, [](T p, T) { return p > 0 ? p : T{}; });
+    check([&](const T* x, T* out) { relu_backward(Cpu{}, y, x, n, out); }, [](T p, T q) { return q > 0 ? p : T{}; });
   }
-  const TestType nan = std::numeric_limits<TestType>::quiet_NaN(), one = 1;
-  TestType out = 7;
+  const TestType nan = std::numeric_limits<TestType>::quiet_NaN(), one(1);
+  TestType out(7);
   relu(Cpu{}, &nan, 1, &out);
-  CHECK(std::isnan(out));
+  CHECK(std::isnan(static_cast<double>(out)));
   relu_backward(Cpu{}, &nan, &one, 1, &out);
   CHECK(out == 1);
 }

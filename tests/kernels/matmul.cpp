@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "kernels/accumulator.hpp"
 #include "storage.hpp"
 #include "support/catch.hpp"
 
@@ -23,10 +24,12 @@ std::pair<double, double> element(Index terms, A a, B b) {
   return {sum, magnitude};
 }
 
+/// A sum of so many terms in the accumulator of T, rounded to T.
 template <class T>
 bool near(T value, std::pair<double, double> expected, Index terms) {
-  const double bound = static_cast<double>(terms + 1) * std::numeric_limits<T>::epsilon() * expected.second;
-  return std::abs(static_cast<double>(value) - expected.first) <= bound;
+  const double bound =
+      static_cast<double>(terms + 1) * std::numeric_limits<Accumulator<T>>::epsilon() * expected.second;
+  return T(expected.first - bound) <= value && value <= T(expected.first + bound);
 }
 
 template <class T>
@@ -56,7 +59,7 @@ void check_products(Index m, Index n, Index k, Index gap) {
   check([&](Matrix<T> out) { matmul_transposed_left(Cpu{}, a_t.read(), b.read(), out); }, turned(a_t), at(b));
 }
 
-TEMPLATE_TEST_CASE("matrix products of every shape", "[kernels]", float, double) {
+TEMPLATE_TEST_CASE("matrix products of every shape", "[kernels]", float, double, bfloat16, half) {
   for (const Index m : {0, 1, 2, 5, 33}) {
     for (const Index n : {0, 1, 3, 8, 65}) {
       for (const Index k : {0, 1, 4, 7, 130}) {
@@ -65,6 +68,7 @@ TEMPLATE_TEST_CASE("matrix products of every shape", "[kernels]", float, double)
     }
   }
   check_products<TestType>(300, 200, 700, 1);
+  check_products<TestType>(2, 600, 9, 1);
 }
 
 /// Groups of 32 are added in order, and so are their sums, until one remains.
@@ -80,13 +84,13 @@ double sum_by_groups(std::vector<double> terms) {
   return terms[0];
 }
 
-TEMPLATE_TEST_CASE("a row added to rows, and sums of columns", "[kernels]", float, double) {
+TEMPLATE_TEST_CASE("a row added to rows, and sums of columns", "[kernels]", float, double, bfloat16, half) {
   for (const Index rows : {0, 1, 2, 32, 33, 50, 1100}) {
     for (const Index columns : {0, 1, 9}) {
       const Storage<TestType> a(rows, columns, 2, 1, 1), row(1, columns, 0, 0, 2);
       auto out = a;
       add_to_rows(Cpu{}, row.read().data, out.view());
-      std::vector<TestType> sums(static_cast<std::size_t>(columns) + 1, 7);
+      std::vector<TestType> sums(static_cast<std::size_t>(columns) + 1, TestType(7));
       column_sums(Cpu{}, a.read(), sums.data());
       CHECK(sums.back() == 7);
       for (Index c = 0; c < columns; ++c) {

@@ -45,17 +45,18 @@ TEMPLATE_TEST_CASE("bags are named and sized", "[kernels]", std::int32_t, std::i
   }
 }
 
-TEMPLATE_TEST_CASE("empty bags, shares of means and winners", "[kernels]", float, double) {
+TEMPLATE_TEST_CASE("empty bags, shares of means and winners", "[kernels]", float, double, bfloat16, half) {
   using T = TestType;
+  using A = Accumulator<T>;
   const std::vector<Index> sizes{0, 1, 3, 0, 70, 1, 0};
   for (const Device device : devices()) {
     INFO(device.to_string());
     const auto of_bags = put_on(device, sizes);
     const auto bag = put_on(device, bag_of_each());
-    Tensor<T> shares(Shape{id_count}, device);
+    Tensor<A> shares(Shape{id_count}, device);
     on(device, [&](auto where) { share_bags(where, of_bags.data(), bag.data(), id_count, shares.data()); });
-    std::vector<T> expected;
-    for (const Index b : bag_of_each()) expected.push_back(T{1} / static_cast<T>(sizes[static_cast<std::size_t>(b)]));
+    std::vector<A> expected;
+    for (const Index b : bag_of_each()) expected.push_back(A{1} / static_cast<A>(sizes[static_cast<std::size_t>(b)]));
     CHECK(alike(brought_back(shares), expected));
 
     for (const Index columns : {0, 1, 6, 40}) {
@@ -90,11 +91,11 @@ TEMPLATE_TEST_CASE("empty bags, shares of means and winners", "[kernels]", float
   }
 }
 
-TEMPLATE_TEST_CASE("gradients of weights of ids that hit nothing", "[kernels]", float, double) {
+TEMPLATE_TEST_CASE("gradients of weights of ids that hit nothing", "[kernels]", float, double, bfloat16, half) {
   using T = TestType;
   const std::vector<std::int32_t> ids{4, 7, 2, 4, 9, 0};
   const std::vector<Index> names{3, 5, -1, 2, 8, 4};
-  const std::vector<T> dots{1, 2, 3, 4, 5, 6};
+  const std::vector<T> dots{T(1), T(2), T(3), T(4), T(5), T(6)};
   for (const Device device : devices()) {
     const auto here = put_on(device, ids);
     const auto named = put_on(device, names);
@@ -103,7 +104,7 @@ TEMPLATE_TEST_CASE("gradients of weights of ids that hit nothing", "[kernels]", 
       settle_hits(where, here.data(), named.data(), Index{3}, Index{3}, Index{4}, T{0}, Index{6}, out.data());
     });
     const T none = static_cast<T>(-0.0);
-    CHECK(alike(brought_back(out), {0, 2, none, 0, none, 6}));
+    CHECK(alike(brought_back(out), {T(0), T(2), none, T(0), none, T(6)}));
   }
 }
 

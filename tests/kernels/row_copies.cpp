@@ -1,5 +1,6 @@
 #include "kernels/row_copies.hpp"
 
+#include <cmath>
 #include <limits>
 
 #include "on_devices.hpp"
@@ -10,22 +11,23 @@ namespace {
 
 using namespace testing;
 
-/// Distinct values, among them what must keep its bits.
+/// Distinct values, whose 8 bits every type has, among them what must keep its bits; with another `first`, others.
 template <class T>
-std::vector<T> values(Index n, T first) {
+std::vector<T> values(Index n, Index first) {
   std::vector<T> result;
-  for (Index i = 0; i < n; ++i) result.push_back(first + static_cast<T>(i) / 8);
+  for (Index i = first; i < first + n; ++i)
+    result.push_back(static_cast<T>(std::ldexp(128 + i % 128, static_cast<int>(i / 128) - 7)));
   if (n > 2) result[1] = -T{};
   if (n > 3) result[2] = std::numeric_limits<T>::infinity();
   return result;
 }
 
-TEMPLATE_TEST_CASE("rows are put where they belong", "[kernels]", float, double) {
+TEMPLATE_TEST_CASE("rows are put where they belong", "[kernels]", float, double, bfloat16, half) {
   for (const Device device : devices()) {
     for (const Index columns : {0, 1, 3, 32, 45}) {
       const std::vector<Index> rows{4, 0, 6};
       const Index stride = columns + 2;
-      const auto given = values<TestType>(3 * stride, 100);
+      const auto given = values<TestType>(3 * stride, 500);
       auto expected = values<TestType>(7 * columns, 1);
       const auto from = put_on(device, given);
       const auto to = put_on(device, rows);
@@ -46,7 +48,7 @@ TEMPLATE_TEST_CASE("rows are put where they belong", "[kernels]", float, double)
   }
 }
 
-TEMPLATE_TEST_CASE("the union of the rows of two matrices", "[kernels]", float, double) {
+TEMPLATE_TEST_CASE("the union of the rows of two matrices", "[kernels]", float, double, bfloat16, half) {
   const std::vector<Index> in_a{0, 1, -1, 2, -1};
   const std::vector<Index> in_b{-1, 0, 1, 2, 3};
   for (const Device device : devices()) {
@@ -80,11 +82,12 @@ TEMPLATE_TEST_CASE("the union of the rows of two matrices", "[kernels]", float, 
   }
 }
 
-TEMPLATE_TEST_CASE("what hits contribute, each by itself", "[kernels]", float, double) {
+TEMPLATE_TEST_CASE("what hits contribute, each by itself", "[kernels]", float, double, bfloat16, half) {
+  using A = Accumulator<TestType>;
   const Index columns = 5;
   const auto rows = values<TestType>(4 * columns, 3);
   const std::vector<Index> source{2, 0, 3, 3, 1, 2};
-  const std::vector<TestType> factors{TestType(0.3), -2, 7, TestType(0.1), 1, 11};
+  const std::vector<A> factors{A(0.3), -2, 7, A(0.1), 1, 11};
   const std::vector<Index> which{5, 1, 2};
   const std::vector<Index> divisors{3, 1, 7};
   for (const Device device : devices()) {
@@ -95,23 +98,23 @@ TEMPLATE_TEST_CASE("what hits contribute, each by itself", "[kernels]", float, d
       const auto factor = put_on(device, factors);
       const auto chosen = put_on(device, which);
       const auto divisor = put_on(device, divisors);
-      Tensor<TestType> out(Shape{3, columns}, device);
+      Tensor<A> out(Shape{3, columns}, device);
       on(device, [&](auto where) {
         const Contributions<TestType> hits(Matrix<const TestType>{of.data(), 4, columns, columns},
                                            has_source ? from.data() : nullptr, has_factors ? factor.data() : nullptr);
         if (!has_source && has_which) return;  // there are 4 rows
         contributed_rows<TestType>(where, hits, has_which ? chosen.data() : nullptr, divides ? divisor.data() : nullptr,
-                                   Matrix<TestType>{out.data(), 3, columns, columns});
+                                   Matrix<A>{out.data(), 3, columns, columns});
       });
       if (!has_source && has_which) continue;
-      std::vector<TestType> expected;
+      std::vector<A> expected;
       for (std::size_t i = 0; i < 3; ++i) {
         const auto hit = has_which ? static_cast<std::size_t>(which[i]) : i;
         const auto row = has_source ? source[hit] : static_cast<Index>(hit);
         for (Index c = 0; c < columns; ++c) {
-          TestType x = rows[static_cast<std::size_t>(row * columns + c)];
+          auto x = static_cast<A>(rows[static_cast<std::size_t>(row * columns + c)]);
           if (has_factors) x *= factors[hit];
-          if (divides) x /= static_cast<TestType>(divisors[i]);
+          if (divides) x /= static_cast<A>(divisors[i]);
           expected.push_back(x);
         }
       }
