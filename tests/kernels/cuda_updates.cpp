@@ -25,17 +25,20 @@ Storage<T> positive(Index rows, Index columns, std::uint64_t seed) {
 /// and with all of them.
 template <class T, class Update>
 void check_update(const char* name, Update update) {
+  using A = Accumulator<T>;
   const std::vector<Index> rows{0, 3, 4, 9, 2};
   const auto rows_there = there(rows);
   for (const Index columns : {0, 1, 3, 6, 37, 198}) {
     for (const bool named : {true, false}) {
       const Index count = named ? std::ssize(rows) : 11;
       const Storage<T> gradient{count, columns, columns % 3, 1};
-      const auto rates = positive<T>(count, 1, 9);
-      auto first = positive<T>(11, columns, 5), second = positive<T>(11, columns, 6);
+      const auto rates = positive<A>(count, 1, 9);
+      auto first = positive<A>(11, columns, 5), second = positive<A>(11, columns, 6);
       Storage<T> weight{11, columns, columns % 2, 0, 7};
-      const CudaStorage<T> gradient_there(gradient), rates_there(rates);
-      CudaStorage<T> first_there(first), second_there(second), weight_there(weight);
+      const CudaStorage<T> gradient_there(gradient);
+      const CudaStorage<A> rates_there(rates);
+      CudaStorage<A> first_there(first), second_there(second);
+      CudaStorage<T> weight_there(weight);
       update(Cpu{}, named ? rows.data() : nullptr, gradient.read(), rates.read().data, first.view(), second.view(),
              weight.view());
       on(gpu(), [&](auto where) {
@@ -50,24 +53,26 @@ void check_update(const char* name, Update update) {
   }
 }
 
-TEMPLATE_TEST_CASE("optimiser steps on a CUDA device have the CPU's bits", "[kernels][cuda]", float, double) {
+TEMPLATE_TEST_CASE("optimiser steps on a CUDA device have the CPU's bits", "[kernels][cuda]", float, double, bfloat16,
+                   half) {
   using T = TestType;
-  check_update<T>("sgd", [](auto where, const Index* rows, Matrix<const T> g, const T*, auto, auto, Matrix<T> weight) {
-    sgd_update<T>(where, rows, g, T(0.3), weight);
+  using A = Accumulator<T>;
+  check_update<T>("sgd", [](auto where, const Index* rows, Matrix<const T> g, const A*, auto, auto, Matrix<T> weight) {
+    sgd_update<T>(where, rows, g, A(0.3), weight);
   });
-  check_update<T>("adagrad", [](auto where, const Index* rows, Matrix<const T> g, const T*, Matrix<T> sum, auto,
-                                Matrix<T> weight) { adagrad_update<T>(where, rows, g, T(0.3), T(1e-8), sum, weight); });
-  check_update<T>("adam", [](auto where, const Index* rows, Matrix<const T> g, const T*, Matrix<T> first,
-                             Matrix<T> second, Matrix<T> weight) {
-    const AdamRule<T> rule{T(0.3), T(0.9), T(0.1), T(0.99), T(0.01), T(1.3), T(1e-8)};
+  check_update<T>("adagrad", [](auto where, const Index* rows, Matrix<const T> g, const A*, Matrix<A> sum, auto,
+                                Matrix<T> weight) { adagrad_update<T>(where, rows, g, A(0.3), A(1e-8), sum, weight); });
+  check_update<T>("adam", [](auto where, const Index* rows, Matrix<const T> g, const A*, Matrix<A> first,
+                             Matrix<A> second, Matrix<T> weight) {
+    const AdamRule<T> rule{A(0.3), A(0.9), A(0.1), A(0.99), A(0.01), A(1.3), A(1e-8)};
     adam_update<T>(where, rows, g, rule, first, second, weight);
   });
-  check_update<T>("row-wise", [](auto where, const Index* rows, Matrix<const T> g, const T* rates, auto, auto,
+  check_update<T>("row-wise", [](auto where, const Index* rows, Matrix<const T> g, const A* rates, auto, auto,
                                  Matrix<T> weight) { rowwise_update<T>(where, rows, g, rates, weight); });
   for (const MomentumRule<T> rule :
-       {MomentumRule<T>{T(0.3), T(0.9), T(0.7), T(0.01), false}, MomentumRule<T>{T(0.3), T(0.9), T(1), T(0), true},
-        MomentumRule<T>{T(0.3), T(0), T(1), T(0.2), false}}) {
-    check_update<T>("momentum", [rule](auto where, const Index* rows, Matrix<const T> g, const T*, Matrix<T> first,
+       {MomentumRule<T>{A(0.3), A(0.9), A(0.7), A(0.01), false}, MomentumRule<T>{A(0.3), A(0.9), A(1), A(0), true},
+        MomentumRule<T>{A(0.3), A(0), A(1), A(0.2), false}}) {
+    check_update<T>("momentum", [rule](auto where, const Index* rows, Matrix<const T> g, const A*, Matrix<A> first,
                                        auto, Matrix<T> weight) {
       if (rows != nullptr || g.stride != g.columns || weight.stride != g.columns) return;
       momentum_update<T>(where, g.data, g.rows * g.columns, rule, first.data, weight.data);
@@ -75,7 +80,8 @@ TEMPLATE_TEST_CASE("optimiser steps on a CUDA device have the CPU's bits", "[ker
   }
 }
 
-TEMPLATE_TEST_CASE("norms of rows and leaves are the CPU's on a CUDA device", "[kernels][cuda]", float, double) {
+TEMPLATE_TEST_CASE("norms of rows and leaves are the CPU's on a CUDA device", "[kernels][cuda]", float, double,
+                   bfloat16, half) {
   using T = TestType;
   const std::vector<Index> rows{5, 0, 6, 2};
   const auto rows_there = there(rows);
@@ -120,7 +126,8 @@ TEMPLATE_TEST_CASE("norms of rows and leaves are the CPU's on a CUDA device", "[
   }
 }
 
-TEMPLATE_TEST_CASE("rows shrink to max_norm on a CUDA device as on the CPU", "[kernels][cuda]", float, double) {
+TEMPLATE_TEST_CASE("rows shrink to max_norm on a CUDA device as on the CPU", "[kernels][cuda]", float, double, bfloat16,
+                   half) {
   using T = TestType;
   const std::vector<Index> rows{5, 0, 6};
   const auto rows_there = there(rows);
