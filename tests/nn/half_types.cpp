@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include <tartan/autograd/activations.hpp>
 #include <tartan/distributed/leaves.hpp>
 #include <tartan/nn/embedding_bag.hpp>
 #include <tartan/nn/linear.hpp>

@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include <tartan/autograd/activations.hpp>
 #include <tartan/nn/linear.hpp>
 #include <tartan/optim/optimizer.hpp>
 
