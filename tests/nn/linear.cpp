@@ -42,7 +42,7 @@ Operation product(std::vector<Index> leading, bool biased) {
 
 /// One axis of the table in tartan/nn/linear.hpp.
 struct Cell {
-  Placement x, weight, bias, result;
+  Placement x = Replicate{}, weight = Replicate{}, bias = Replicate{}, result = Replicate{};
 };
 
 std::vector<Cell> cells(int dimensions) {
@@ -107,6 +107,36 @@ TEST_CASE("linear without bias, of matrices, vectors and no rows") {
   check_all(product({3}, false), all);
   check_all(product({3}, true), all);
   check_all(product({}, true), all);
+}
+
+TEST_CASE("linear to several dimensions of outputs is linear to one, whichever of them is split") {
+  const Partition all(world());
+  auto operation = product({3}, true);  // the same elements: 4 outputs as (2, 2)
+  operation.shapes[1] = {2, 2, in};
+  operation.shapes[2] = {2, 2};
+  const Expected expected(operation);
+  const std::vector<Cell> legal{{Replicate{}, Replicate{}, Replicate{}, Replicate{}},
+                                {Replicate{}, Shard{0}, Shard{0}, Shard{1}},
+                                {Replicate{}, Shard{1}, Shard{1}, Shard{2}},
+                                {Shard{1}, Shard{2}, Replicate{}, Partial{}},
+                                {Shard{0}, Replicate{}, Replicate{}, Shard{0}}};
+  Batch batch;
+  for (const auto& topology : topologies(all)) {
+    for (const auto& a : legal) {
+      for (const auto& b : legal) {
+        std::vector<Cell> chosen{a, b};
+        chosen.resize(static_cast<std::size_t>(topology.grid().axes()));
+        const std::vector<Distribution> placed{{topology, operation.shapes[0], each(chosen, &Cell::x)},
+                                               {topology, operation.shapes[1], each(chosen, &Cell::weight)},
+                                               {topology, operation.shapes[2], each(chosen, &Cell::bias)}};
+        check_operation(operation, placed, expected, batch);
+        Inputs inputs;
+        for (const auto& d : placed) inputs.emplace_back(DistributedTensor<double>::zeros(d));
+        CHECK(operation.apply(inputs).distribution() == Distribution(topology, {3, 2, 2}, each(chosen, &Cell::result)));
+      }
+    }
+  }
+  batch.verify();
 }
 
 TEST_CASE("linear of no rows, of no features, and to none") {
@@ -190,8 +220,10 @@ TEST_CASE("linear refuses shapes, biases and grids that do not meet, on every ra
   refuses("(3, 5) and (4, 6)", [&] { functional::linear(x, on(topology, {out, in + 1})); });
   refuses("(3, 5) and (5)", [&] { functional::linear(x, on(topology, {in})); });
   refuses("() and (4, 5)", [&] { functional::linear(on(topology, {}), w); });
-  refuses("bias placed as (4): [Replicate", [&] { functional::linear(x, w, on(topology, {out + 1})); });
-  refuses("bias placed as (4): [Replicate", [&] { functional::linear(x, w, on(topology, {1, out})); });
+  for (const auto& bias : {Shape{out + 1}, Shape{1, out}, Shape{}}) {
+    refuses("takes a bias of the shape (4) with a weight of the shape (4, 5), not one of the shape " + bias.to_string(),
+            [&] { functional::linear(x, w, on(topology, bias)); });
+  }
   refuses("bias placed as (4): [Replicate", [&] { functional::linear(x, w, on(topology, {out}, Shard{0})); });
   refuses("bias placed as (4): [Replicate", [&] { functional::linear(x, w, on(topology, {out}, Partial{})); });
   refuses("bias placed as (4): [Shard(0)", [&] {

@@ -6,25 +6,28 @@
 
 #include <tartan/autograd/variable.hpp>
 #include <tartan/nn/applied_parameter.hpp>
+#include <tartan/nn/initializers.hpp>
 #include <tartan/nn/module.hpp>
 #include <tartan/partition/cartesian_topology.hpp>
 
 namespace tartan {
 namespace functional {
 
-/// x·weightᵀ + bias for x (..., in), weight (out, in) and, unless it is null, bias (out); the result is (..., out).
-/// Does not communicate. Along each axis, with `last` the last dimension of x or of the result and d any other:
+/// x·weightᵀ + bias for x (..., in), weight (out, in) and, unless it is null, bias (out); the result is (..., out). A
+/// weight may have more dimensions of outputs: with (a, b, in) the bias is (a, b) and the result (..., a, b). Does not
+/// communicate. Along each axis, with `last` the last dimension of x, d any other of its, and o one of the weight's
+/// outputs:
 ///
-///     x              weight      bias        result        gradients of x, weight and bias
-///     Shard(d)       Replicate   Replicate   Shard(d)      Shard(d), Partial, Partial
-///     Replicate      Replicate   Replicate   Replicate     Replicate, Replicate, Replicate
-///     Replicate      Shard(0)    Shard(0)    Shard(last)   Partial, Shard(0), Shard(0)
-///     Shard(last)    Shard(1)    Replicate   Partial       Shard(last), Shard(1), Replicate
-///     Partial        Replicate   Replicate   Partial       Replicate, Partial, Replicate
-///     Root           Root        Root        Root          Root, Root, Root
+///     x              weight        bias        result          gradients of x, weight and bias
+///     Shard(d)       Replicate     Replicate   Shard(d)        Shard(d), Partial, Partial
+///     Replicate      Replicate     Replicate   Replicate       Replicate, Replicate, Replicate
+///     Replicate      Shard(o)      Shard(o)    Shard(last+o)   Partial, Shard(o), Shard(o)
+///     Shard(last)    Shard(last)   Replicate   Partial         Shard(last), Shard(last), Replicate
+///     Partial        Replicate     Replicate   Partial         Replicate, Partial, Replicate
+///     Root           Root          Root        Root            Root, Root, Root
 ///
-/// Other placements are refused on every rank, and so is a dimension that two operands cut differently. Where the
-/// result is Partial, coordinate 0 adds the bias.
+/// Other placements are refused on every rank, with the redistribution of x that would do, and so is a dimension that
+/// two operands cut differently. Where the result is Partial, coordinate 0 adds the bias.
 template <class T>
 Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias = {});
 
@@ -54,8 +57,24 @@ struct LinearLayerOptions {
   /// changed since the last call is not moved again.
   Placement storage = Replicate{};
   /// Where the output is asked for along the axis that splits in_features: Partial (nothing is sent), Replicate (one
-  /// all-reduce) or Shard of one of its dimensions (one reduce-scatter).
+  /// all-reduce), Shard of one of its dimensions (one reduce-scatter) or Root (one reduce).
   Placement output = Replicate{};
+  /// Makes the output Replicate along the axis that splits out_features, by one all-gather.
+  bool gather_output = false;
+  /// A fused projection of several parts of equal sizes, as queries, keys and values: with parts > 1 the weight is
+  /// (parts, out_features / parts, in_features), row after row what the weights of the parts are one under the other,
+  /// and the output (..., parts, out_features / parts). The out axis splits every part, so that a rank has its share of
+  /// each.
+  Index parts = 1;
+  /// The out axis cuts (the parts of) out_features, the in axis in_features, at multiples of these only: the width of
+  /// an attention head, which no rank then has a piece of.
+  Index out_unit = 1;
+  Index in_unit = 1;
+  /// Initial values of the weight, named as said above; U(-1/√in_features, 1/√in_features), PyTorch's, where empty.
+  Initializer initial_weight = {};
+  Initializer initial_bias = {};  ///< the same of the bias
+  /// The weight and the bias are no parameters: they get no gradient.
+  bool freeze = false;
 };
 
 /// x·weightᵀ + bias, for x (..., in_features); the output is (..., out_features):
@@ -63,28 +82,45 @@ struct LinearLayerOptions {
 ///                       data axis         out axis       in axis
 ///     weight, stored    options.storage   Shard(0)       Shard(1)
 ///     bias, stored      options.storage   Shard(0)       Replicate
-///     x                 Shard(d)          Replicate      Shard(last), or Replicate, of which a part is taken
+///     x, used           Shard(d)          Replicate      Shard(last)
 ///     output            Shard(d)          Shard(last)    options.output
 ///
-/// x may be Replicate on the data axis too. Initial values are uniform on ±1/sqrt(in_features), PyTorch's, as a
-/// function of (seed, name, global index): the same on every grid. Element types: float, double, bfloat16, half.
+/// x may be Replicate on the data axis too. It is moved along the two others where it does not lie as it is used: along
+/// the out axis from Shard(d), a part of the sequence, by an all-gather (backward: a reduce-scatter) and from Root by a
+/// broadcast (backward: a reduce); along the in axis from anything, from Replicate without sending. What is cut in its
+/// features along an axis that does not split in_features is refused: another layer must come first, or `axes` say so.
+///
+/// DistDL's general affine layer is this one on a P_out x P_in grid, with x Root along the out axis (broadcast to it)
+/// and the output Root along the in axis (sum-reduced there), where the next layer, whose two axes are swapped, takes
+/// it.
+///
+/// Initial values are a function of (seed, name, global index): the same on every grid. Element types: float,
+/// double, bfloat16, half.
 template <class T>
 class DistributedLinear : public Module<T> {
  public:
   /// Does not communicate. Throws Error, the same on every rank, on features below 1, axes that the grid does not have
-  /// or that are named twice, and a dim, storage or output that is not one of those above.
+  /// or that are named twice, parts or units that do not divide the features, and a dim, storage or output that is not
+  /// one of those above.
   DistributedLinear(const CartesianTopology& topology, LinearLayerOptions options);
+  /// Collective where values have to move, over the root. Values that are given, in any distribution and on any
+  /// topology with a common root: a weight (out, in) as PyTorch's, or (parts, out / parts, in), and a bias of (the
+  /// parts of) out, or none, which makes a layer without. Taken as they are. in_features and out_features are the
+  /// weight's (the features named must be, or 0).
+  DistributedLinear(const CartesianTopology& topology, const DistributedTensor<T>& weight,
+                    const DistributedTensor<T>& bias, LinearLayerOptions options);
   /// On a weight (out_features, in_features) that another layer may have too, as the embedding of a language model and
   /// its head do: one parameter, whose gradients are added and then reduced once. It is kept where it is, on its own
   /// topology, and is not among this layer's parameters(). in_features, out_features and storage are the weight's (the
   /// features named must be, or 0). Throws Error where the weight does not lie as the axes say.
   DistributedLinear(const Variable<T>& weight, LinearLayerOptions options);
 
-  /// Collective over the topology where the parameters have changed and have to move, and where the output has.
+  /// Collective over the topology where the parameters have changed and have to move, and where x or the output has.
   Variable<T> operator()(const Variable<T>& x) const;
 
   const LinearLayerOptions& options() const noexcept { return options_; }
   const LinearAxes& axes() const noexcept { return axes_; }
+  const CartesianTopology& topology() const noexcept { return topology_; }
   const Variable<T>& weight() const noexcept { return weight_.stored(); }
   /// Null where the layer has none.
   const Variable<T>& bias() const noexcept { return bias_.stored(); }
@@ -93,8 +129,15 @@ class DistributedLinear : public Module<T> {
   Distribution input_distribution(const Shape& shape) const;
 
  private:
-  DistributedLinear(const CartesianTopology& topology, LinearLayerOptions options, Index out, Index in);
-  void add_bias();
+  /// All but the parameters.
+  DistributedLinear(const CartesianTopology& topology, LinearLayerOptions options, const Shape& weight);
+  /// How the bias lies where it is applied: as the rows of the weight.
+  Distribution applied_bias() const;
+  Distribution stored(const Distribution& applied) const;
+  AppliedParameter<T> kept(const std::string& name, DistributedTensor<T> value, const Distribution& applied);
+  AppliedParameter<T> initialized(const std::string& name, const Initializer& initial, const Distribution& applied);
+  /// x where the product takes it.
+  Variable<T> moved(const Variable<T>& x) const;
 
   CartesianTopology topology_;
   LinearLayerOptions options_;
