@@ -54,7 +54,8 @@ template <class T, class I>
 void pick_targets(Cuda, Matrix<const T> logits, const I* targets, Index first_class, Index ignored, const T* weights,
                   int fields, double* statistics);
 
-/// out[r] is the combination of shards[p · rows + r] for p = 0, ..., parts - 1 in this order.
+/// out[r] is the combination of shards[p · rows + r] for p = 0, ..., parts - 1 in this order; it may be the first of
+/// the shards.
 void combine_shards(Cpu, const double* shards, Index parts, Index rows, int fields, double* out);
 void combine_shards(Cuda, const double* shards, Index parts, Index rows, int fields, double* out);
 

@@ -192,7 +192,7 @@ void pick_targets(Cpu, Matrix<const T> logits, const I* targets, Index first_cla
 }
 
 void combine_shards(Cpu, const double* shards, Index parts, Index rows, int fields, double* out) {
-  std::copy_n(shards, rows * fields, out);
+  if (out != shards) std::copy_n(shards, rows * fields, out);
   for (Index p = 1; p < parts; ++p) {
     for (Index r = 0; r < rows; ++r) combine_statistics(shards + (p * rows + r) * fields, out + r * fields, fields);
   }

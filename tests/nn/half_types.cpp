@@ -78,8 +78,7 @@ Outcome lookups(const CartesianTopology& topology, const Placement& storage, Exc
     GradientTape tape;
     const auto weights =
         mode == BagMode::sum ? Variable<T>::parameter("weights", integers<T>(ids.distribution(), 3, 1)) : Variable<T>{};
-    auto parameters = std::vector{bags.weight()};
-    if (!weights.is_null()) parameters.push_back(weights);
+    const auto parameters = weights.is_null() ? std::vector{bags.weight()} : std::vector{bags.weight(), weights};
     append_outcome(numbers, tape, bags(ids, weights), parameters);
   }
   return numbers;

@@ -49,15 +49,16 @@ template <class T, class I>
 Variable<T> cross_entropy(const Variable<T>& logits, const DistributedTensor<I>& targets,
                           const CrossEntropyOptions<std::type_identity_t<T>>& options = {});
 
-/// cross_entropy(linear(x, weight, bias), targets) without the logits: they are made `tile_rows` rows at a time, once
-/// here and once more in the backward pass, so that memory beside weights and gradients is one tile of tile_rows × this
-/// rank's classes and a few numbers for each row. x (..., in), weight (V, in) and bias (V, or null) are placed as for
-/// linear() and give logits that are Shard or Replicate. Communicates as the two do. 0 rows: as many as make a tile of
-/// 8 MiB.
+/// cross_entropy(linear(x, weight, bias), targets) without the logits: they are made `tile_classes` columns at a time,
+/// once here and once more in the backward pass, so that memory beside weights and gradients is one tile of this rank's
+/// rows × tile_classes, twice x where there is more than one tile, and a few numbers for each row. x (..., in), weight
+/// (V, in) and bias (V, or null) are placed as for linear() and give logits that are Shard or Replicate. Communicates
+/// as the two do. tile_classes of 0: as many as make a tile of 8 MiB, but 64 at least.
 template <class T, class I>
 Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
                                  const DistributedTensor<I>& targets,
-                                 const CrossEntropyOptions<std::type_identity_t<T>>& options = {}, Index tile_rows = 0);
+                                 const CrossEntropyOptions<std::type_identity_t<T>>& options = {},
+                                 Index tile_classes = 0);
 
 /// log Σ e^x over the last dimension, which may be cut: (..., V) gives (...), placed as target_distribution() says. One
 /// message for each axis that cuts it.

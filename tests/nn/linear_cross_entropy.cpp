@@ -1,0 +1,145 @@
+// Cross-entropy of a product that is never whole, against the cross-entropy of the product: loss, gradients of x,
+// weight and bias, for tiles of every width, on every grid; memory.
+
+#include <tartan/nn/cross_entropy.hpp>
+#include <tartan/nn/linear.hpp>
+
+#include "autograd/check_placements.hpp"
+#include "nn/traffic.hpp"
+#include "oracles/dyadic.hpp"
+
+namespace tartan {
+namespace {
+
+using namespace testing;
+
+constexpr Index in = 6;
+constexpr Index classes = 11;
+
+struct Operands {
+  Variable<double> x, weight, bias;
+  DistributedTensor<Index> targets;
+  CrossEntropyOptions<double> options;
+};
+
+/// x (3, 2, in) and a weight (classes, in), placed as asked along each axis.
+Operands operands(const CartesianTopology& topology, const Placements& x, const Placements& weight, bool biased,
+                  LossReduction reduction) {
+  const auto values = [](const Distribution& d, Index factor) {
+    return placed_values<double>(d, dyadic(d.shape().elements(), factor, 3, 23, 8));
+  };
+  Operands result{Variable<double>::parameter("x", values({topology, {3, 2, in}, x}, 7)),
+                  Variable<double>::parameter("weight", values({topology, {classes, in}, weight}, 5)),
+                  {},
+                  {},
+                  {.ignore_index = 4, .label_smoothing = 0.125, .reduction = reduction}};
+  if (biased) result.bias = Variable<double>::parameter("bias", values({topology, {classes}, weight}, 3));
+  const auto logits = functional::linear(result.x, result.weight, result.bias);
+  const auto d = target_distribution(logits.distribution());
+  result.targets = DistributedTensor<Index>::from_function(d, [&](auto i) { return d.shape().flat(i) * 4 % classes; });
+  result.options.weight =
+      placed_values<double>({topology, {classes}, Placements(x.size(), Replicate{})}, dyadic(classes, 3, 7, 11, 2));
+  return result;
+}
+
+/// Loss and gradients, whole.
+std::vector<std::vector<double>> pass(Operands& o, const std::function<Variable<double>()>& loss) {
+  GradientTape tape;
+  const auto result = loss();
+  tape.backward(result.shape().dimensions() == 0 ? result : sum(0.5 * result));
+  std::vector<std::vector<double>> left;
+  const auto keep = [&](const DistributedTensor<double>& tensor) {
+    const auto whole = tensor.full_tensor();
+    left.emplace_back(whole.span().begin(), whole.span().end());
+  };
+  keep(result.value());
+  for (auto* variable : {&o.x, &o.weight, &o.bias}) {
+    if (variable->is_null()) continue;
+    CHECK(variable->dense_gradient().distribution() == variable->distribution().gradient());
+    keep(variable->dense_gradient());
+    variable->clear_gradient();
+  }
+  return left;
+}
+
+void check_alike(const CartesianTopology& topology, const Placements& x, const Placements& weight, bool biased,
+                 LossReduction reduction) {
+  auto o = operands(topology, x, weight, biased, reduction);
+  const auto expected = pass(
+      o, [&] { return functional::cross_entropy(functional::linear(o.x, o.weight, o.bias), o.targets, o.options); });
+  for (const Index tile : {0, 1, 4, 100}) {
+    INFO(o.x.distribution().to_string() << " " << o.weight.distribution().to_string() << " tile " << tile);
+    const auto found =
+        pass(o, [&] { return functional::linear_cross_entropy(o.x, o.weight, o.bias, o.targets, o.options, tile); });
+    REQUIRE(found.size() == expected.size());
+    for (std::size_t i = 0; i < found.size(); ++i) CHECK(largest_difference(found[i], expected[i]) <= 1e-13);
+  }
+}
+
+TEST_CASE("the cross-entropy of a product in tiles is that of the product, on every grid") {
+  struct Cell {
+    Placement x, weight;
+  };
+  const std::vector<Cell> cells{
+      {Replicate{}, Shard{0}}, {Shard{0}, Replicate{}}, {Shard{1}, Replicate{}}, {Replicate{}, Replicate{}}};
+  int count = 0;
+  for (const auto& grid : factorisations(world().size(), 2)) {
+    const auto topology = Partition(world()).cartesian(grid);
+    for (const auto& [x0, w0] : cells) {
+      for (const auto& [x1, w1] : cells) {
+        const auto reduction = std::vector{LossReduction::mean, LossReduction::sum, LossReduction::none}[count % 3];
+        check_alike(topology, {x0, x1}, {w0, w1}, count++ % 2 == 0, reduction);
+      }
+    }
+  }
+}
+
+TEST_CASE("a frozen weight, a constant x: what needs no gradient gets none") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  const auto o = operands(topology, {Replicate{}}, {Shard{0}}, false, LossReduction::mean);
+  for (const bool frozen : {false, true}) {
+    auto x = Variable<double>::parameter("x", o.x.value());
+    auto weight = Variable<double>::parameter("weight", o.weight.value());
+    GradientTape tape;
+    tape.backward(frozen
+                      ? functional::linear_cross_entropy<double>(x, o.weight.value(), {}, o.targets)
+                      : functional::linear_cross_entropy<double>(Variable<double>(o.x.value()), weight, {}, o.targets));
+    CHECK(x.has_gradient() == frozen);
+    CHECK(weight.has_gradient() == !frozen);
+  }
+}
+
+TEST_CASE("a head of classes that are cut: one message forward, one backward") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  const auto o = operands(topology, {Replicate{}}, {Shard{0}}, false, LossReduction::mean);
+  functional::linear_cross_entropy(o.x, o.weight, o.bias, o.targets, o.options);  // the targets are checked once
+  const Index ranks = world().size(), rows = 6;
+  Plan forward, backward;
+  if (ranks > 1) {
+    // check_plan() counts elements of four bytes.
+    forward.push_back({Collective::all_reduce, 2 * (ranks - 1) * rows * 6 * 2});
+    backward.push_back({Collective::all_reduce, 2 * (ranks - 1) * rows * in * 2});
+  }
+  GradientTape tape;
+  Variable<double> loss;
+  check_plan("forward",
+             sent_by([&] { loss = functional::linear_cross_entropy(o.x, o.weight, o.bias, o.targets, o.options, 2); }),
+             forward);
+  check_plan("backward", sent_by([&] { tape.backward(loss); }), backward);
+}
+
+TEST_CASE("what does not fit is refused on every rank") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  const auto o = operands(topology, {Replicate{}}, {Shard{0}}, false, LossReduction::mean);
+  SameTexts texts;
+  CHECK(contains(texts.of([&] { functional::linear_cross_entropy(o.x, o.weight, o.bias, o.targets, o.options, -1); }),
+                 "tile_classes"));
+  const Variable<double> fewer(DistributedTensor<double>::zeros({topology, {2, in}, {Replicate{}}}));
+  CHECK(contains(texts.of([&] { functional::linear_cross_entropy(fewer, o.weight, o.bias, o.targets); }), "targets"));
+  const Variable<double> cut(DistributedTensor<double>::zeros({topology, {classes, in}, {Shard{1}}}));
+  CHECK(contains(texts.of([&] { functional::linear_cross_entropy(o.x, cut, o.bias, o.targets); }), "linear"));
+  texts.verify();
+}
+
+}  // namespace
+}  // namespace tartan
