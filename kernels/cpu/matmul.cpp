@@ -1,70 +1,66 @@
 #include "kernels/matmul.hpp"
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <type_traits>
 #include <vector>
 
 #include "base/element_types.hpp"
 #include "base/parallel.hpp"
+#include "kernels/cpu/gemm.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/sum_tree.hpp"
 
 namespace tartan::kernels {
 namespace {
 
+/// Rows `begin` to `end` - 1 of a factor, as they are stored.
 template <class T>
-using Dense = Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class T>
-using View = Eigen::Map<std::conditional_t<std::is_const_v<T>, const Dense<T>, Dense<T>>, Eigen::Unaligned,
-                        Eigen::OuterStride<>>;
-
-template <class T>
-View<T> view(Matrix<T> m) {
-  return {m.data, m.rows, m.columns, Eigen::OuterStride<>(m.stride)};
-}
-
-/// A factor as it is or transposed.
-template <bool transposed, class M>
-decltype(auto) turned(const M& m) {
-  if constexpr (transposed) {
-    return m.transpose();
-  } else {
-    return (m);
-  }
-}
-
-/// Rows `begin` to `end` - 1 of a factor that may be transposed, as they are stored.
-template <bool transposed, class T>
-Matrix<const T> part_of(Matrix<const T> m, Index begin, Index end) {
-  if constexpr (transposed) return {m.data + begin, m.rows, end - begin, m.stride};
+Matrix<const T> part_of(const Factor<T>& factor, Index begin, Index end) {
+  const auto& m = factor.stored;
+  if (factor.transposed) return {m.data + begin, m.rows, end - begin, m.stride};
   return m.part(begin, end);
 }
 
-/// The elements of `m` in their accumulator.
+/// A matrix of accumulators.
 template <class T>
-Dense<Accumulator<T>> widened(Matrix<const T> m) {
-  Dense<Accumulator<T>> result(m.rows, m.columns);
-  for (Index i = 0; i < m.rows; ++i) widen(Cpu{}, m.row(i), m.columns, result.row(i).data());
-  return result;
-}
+class Wide {
+ public:
+  using Number = Accumulator<T>;
 
-/// out = a·b, each transposed where said. Where T is not its own accumulator, tile by tile of `out`: only what makes a
-/// tile is widened at a time.
-template <bool turn_a, bool turn_b, class T>
-void multiply(Matrix<const T> a, Matrix<const T> b, Matrix<T> out) {
+  Wide(Index rows, Index columns)
+      : elements_(static_cast<std::size_t>(rows * columns)), all_{elements_.data(), rows, columns, columns} {}
+  /// The elements of `m`.
+  explicit Wide(Matrix<const T> m) : Wide(m.rows, m.columns) {
+    for (Index i = 0; i < m.rows; ++i) widen(Cpu{}, m.row(i), m.columns, all_.row(i));
+  }
+
+  Matrix<Number> all() const { return all_; }
+  Factor<Number> factor(bool transposed) const {
+    return {{all_.data, all_.rows, all_.columns, all_.stride}, transposed};
+  }
+
+ private:
+  std::vector<Number> elements_;
+  Matrix<Number> all_;
+};
+
+/// out = a·b. Where T is not its own accumulator, tile by tile of `out`: only what makes a tile is widened at a time.
+template <class T>
+void multiply(Factor<T> a, Factor<T> b, Matrix<T> out) {
   if constexpr (std::is_same_v<T, Accumulator<T>>) {
-    view(out).noalias() = turned<turn_a>(view(a)) * turned<turn_b>(view(b));
+    gemm(a, b, out);
   } else {
     constexpr Index tile = 256;
+    b.transposed = !b.transposed;  // a column of b is a row of what it is the transposed of
     for (Index i = 0; i < out.rows; i += tile) {
       const Index rows = std::min(tile, out.rows - i);
-      const auto left = widened(part_of<turn_a>(a, i, i + rows));
+      const Wide<T> left(part_of(a, i, i + rows));
       for (Index c = 0; c < out.columns; c += tile) {
         const Index columns = std::min(tile, out.columns - c);
-        const auto right = widened(part_of<!turn_b>(b, c, c + columns));
-        const Dense<Accumulator<T>> product = turned<turn_a>(left) * turned<turn_b>(right);
-        for (Index r = 0; r < rows; ++r) round_to(Cpu{}, product.row(r).data(), columns, out.row(i + r) + c);
+        const Wide<T> right(part_of(b, c, c + columns));
+        const Wide<T> product(rows, columns);
+        gemm(left.factor(a.transposed), right.factor(!b.transposed), product.all());
+        for (Index r = 0; r < rows; ++r) round_to(Cpu{}, product.all().row(r), columns, out.row(i + r) + c);
       }
     }
   }
@@ -87,17 +83,17 @@ std::vector<double> group_sums(Matrix<const T> a) {
 
 template <class T>
 void matmul(Cpu, Matrix<const T> a, Matrix<const T> b, Matrix<T> out) {
-  multiply<false, false>(a, b, out);
+  multiply<T>({a}, {b}, out);
 }
 
 template <class T>
 void matmul_transposed_right(Cpu, Matrix<const T> a, Matrix<const T> b, Matrix<T> out) {
-  multiply<false, true>(a, b, out);
+  multiply<T>({a}, {b, true}, out);
 }
 
 template <class T>
 void matmul_transposed_left(Cpu, Matrix<const T> a, Matrix<const T> b, Matrix<T> out) {
-  multiply<true, false>(a, b, out);
+  multiply<T>({a, true}, {b}, out);
 }
 
 template <class T>
