@@ -8,6 +8,7 @@
 #include <tartan/nn/embedding_bag.hpp>
 #include <tartan/nn/linear.hpp>
 #include <tartan/nn/multi_embedding.hpp>
+#include <tartan/nn/prompt_embedding.hpp>
 #include <tartan/optim/optimizer.hpp>
 
 #include "nn/oracle.hpp"
@@ -102,6 +103,21 @@ Outcome many_tables(const CartesianTopology& topology) {
 }
 
 template <class T>
+Outcome text_and_prompts(const CartesianTopology& topology, Exchange exchange) {
+  Outcome numbers;
+  const auto table = integers<T>(Distribution(topology, {13, 9}, Placements(3, Replicate{})), 5);
+  const DistributedPromptEmbedding<T> layer(topology, table, {.name = "text", .exchange = exchange},
+                                            {.tasks = 2, .prompt_length = 3});
+  auto parameters = layer.parameters();
+  parameters[1].assign(integers<T>(Distribution(topology, {6, 9}, Placements(3, Replicate{})), 7));
+  const auto ids = placed_ids<Index>(layer.input_distribution({5, 4}), some_ids(20, 16));
+  const auto tasks = placed_ids<Index>(layer.input_distribution({5}), {0, 1, 1, 0, 1});
+  GradientTape tape;
+  append_outcome(numbers, tape, layer(ids, tasks), parameters);
+  return numbers;
+}
+
+template <class T>
 Outcome products(const CartesianTopology& topology, const LinearAxes& axes, const Placement& storage) {
   Outcome numbers;
   const DistributedLinear<T> layer(
@@ -187,6 +203,8 @@ TEMPLATE_TEST_CASE("lookups and bags of half types have the numbers of float one
       }
     }
     REQUIRE(many_tables<T>(topology) == many_tables<float>(topology));
+    for (const Exchange exchange : {Exchange::table, Exchange::rows})
+      REQUIRE(text_and_prompts<T>(topology, exchange) == text_and_prompts<float>(topology, exchange));
   }
 }
 
