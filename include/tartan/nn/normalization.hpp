@@ -22,7 +22,8 @@ struct NormalizationOptions {
   std::optional<int> features_axis = {};
 };
 
-/// functional::layer_norm with a weight of ones and a bias of zeros, on any grid. Element types: float, double, bfloat16, half.
+/// functional::layer_norm with a weight of ones and a bias of zeros, on any grid. Element types: float, double,
+/// bfloat16, half.
 template <class T>
 class DistributedLayerNorm : public Module<T> {
  public:
