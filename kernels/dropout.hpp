@@ -18,10 +18,12 @@ struct DropoutMask {
   std::uint64_t below;  ///< dropped where the position's 32 bits are
   double factor;        ///< of what is kept
 
-  /// Four neighbours share one block of random bits.
-  constexpr bool keeps(Index position) const {
-    const auto p = static_cast<std::uint64_t>(position);
-    return random_bits(seed, name, p / 4).words[p % 4] >= below;
+  /// The random bits of a position and of its neighbours: four that begin at a multiple of four share them.
+  constexpr PhiloxBlock bits(Index position) const {
+    return random_bits(seed, name, static_cast<std::uint64_t>(position) / 4);
+  }
+  constexpr bool keeps(const PhiloxBlock& bits_there, Index position) const {
+    return bits_there.words[position % 4] >= below;
   }
 };
 

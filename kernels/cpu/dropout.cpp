@@ -14,9 +14,11 @@ void dropout(Cpu, const T* x, const Box& box, const Shape& shape, DropoutMask ma
   parallel(n / row, row * static_cast<Index>(16 * sizeof(T)), [=](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const Index first = positions(i * row);
+      auto bits = mask.bits(first);
       for (Index c = 0; c < row; ++c) {
+        if ((first + c) % 4 == 0) bits = mask.bits(first + c);
         const auto value = factor * static_cast<Accumulator<T>>(x[i * row + c]);
-        out[i * row + c] = mask.keeps(first + c) ? static_cast<T>(value) : T{};
+        out[i * row + c] = mask.keeps(bits, first + c) ? static_cast<T>(value) : T{};
       }
     }
   });

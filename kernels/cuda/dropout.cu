@@ -10,7 +10,9 @@ template <class T>
 __global__ void drop(const T* x, Index n, GlobalPositions positions, DropoutMask mask, T* out) {
   const auto factor = static_cast<Accumulator<T>>(mask.factor);
   for (Index i = grid_thread(); i < n; i += grid_threads()) {
-    out[i] = mask.keeps(positions(i)) ? static_cast<T>(factor * static_cast<Accumulator<T>>(x[i])) : T(0);
+    const Index position = positions(i);
+    const bool kept = mask.keeps(mask.bits(position), position);
+    out[i] = kept ? static_cast<T>(factor * static_cast<Accumulator<T>>(x[i])) : T{};
   }
 }
 
