@@ -78,7 +78,7 @@ DistributedTensor<T> assembled(const std::vector<Piece<T>>& pieces, Distribution
 template <class T>
 std::vector<Variable<T>> parts(const char* name, const Variable<T>& x, int dim,
                                const std::vector<Interval>& intervals) {
-  const auto d = x.distribution();
+  const auto& d = x.distribution();
   std::vector<Variable<T>> results;
   for (const auto& interval : intervals) {
     results.push_back(
