@@ -116,3 +116,29 @@ foreach(ranks 1 4)
     --learning-rate 1e30 SHOWS_ONCE "error: the loss is not finite in step")
 endforeach()
 tartan_ending_test(click_prediction.help 4 success $<TARGET_FILE:click_prediction> --help SHOWS_ONCE "Launch with: mpiexec")
+
+# language_model_losses(<name> <ranks> <grid>... [BEATS_BIGRAMS] ARGUMENTS <argument>...)
+function(language_model_losses name ranks)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "BEATS_BIGRAMS" "" "ARGUMENTS")
+  set(launch ${TIMEOUT_EXECUTABLE} -k 5 120 ${tartan_mpiexec} ${MPIEXEC_NUMPROC_FLAG})
+  add_test(NAME language_model.${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:language_model>
+    "-DLAUNCH=${launch}" -DFOLDER=${CMAKE_CURRENT_BINARY_DIR}/language_model/${name} "-DGRIDS=${arg_UNPARSED_ARGUMENTS}"
+    "-DARGUMENTS=${arg_ARGUMENTS}" -DBEATS_BIGRAMS=${arg_BEATS_BIGRAMS}
+    -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/programs/expect_language_model.cmake)
+  set_tests_properties(language_model.${name} PROPERTIES PROCESSORS ${ranks} TIMEOUT 400 LABELS mpi
+    ENVIRONMENT "${tartan_test_environment};OMPI_MCA_orte_tmpdir_base=${PROJECT_BINARY_DIR}/mpi/language_${name}")
+endfunction()
+
+set(tiny --layers 1 --width 24 --heads 4 --context 12 --batch 6 --vocabulary 270 --sample 8)
+language_model_losses(grids 6 1x1 1x4 2x2 4x1 3x2 ARGUMENTS ${tiny} --steps 20 --dropout 0.1)
+language_model_losses(learns 1 1x1 BEATS_BIGRAMS ARGUMENTS ${tiny} --steps 400 --batch 16
+  --learning-rate 1e-2)
+foreach(ranks 1 4)
+  tartan_ending_test(language_model.grid.np${ranks} ${ranks} failure $<TARGET_FILE:language_model> --grid 3x2
+    SHOWS_ONCE "error: --grid 3x2 has 6 ranks, but this job has ${ranks}")
+  tartan_ending_test(language_model.missing.np${ranks} ${ranks} failure $<TARGET_FILE:language_model>
+    --corpus ${word_vectors_scratch}/none.txt SHOWS_ONCE "error: corpus ${word_vectors_scratch}/none.txt does not exist")
+  tartan_ending_test(language_model.empty.np${ranks} ${ranks} failure $<TARGET_FILE:language_model>
+    --corpus ${word_vectors_scratch}/empty.txt SHOWS_ONCE "the tenth for validation is no longer than a context")
+endforeach()
+tartan_ending_test(language_model.help 4 success $<TARGET_FILE:language_model> --help SHOWS_ONCE "Launch with: mpiexec")
