@@ -93,7 +93,7 @@ class Hidden : public tartan::Module<float> {
     add_parameters_of(out_);
   }
 
-  Activations operator()(const Activations& x) const { return out_(gelu(in_(x))); }
+  Activations operator()(const Activations& x) const { return out_(gelu(in_(x), tartan::GeluForm::tanh)); }
 
  private:
   tartan::DistributedLinear<float> in_, out_;
