@@ -70,9 +70,9 @@ class Attention : public tartan::Module<float> {
 
   Activations operator()(const Activations& x) const {
     const Index batch = x.shape()[0], context = x.shape()[1];
-    // (batch, context, 3, heads · size): what asks, what answers, and with what.
-    const auto all = reshape(in_(x), {batch, context, 3, heads_, size_});
-    const auto part = [&](Index i) { return reshape(slice(all, 2, i, i + 1), {batch, context, heads_, size_}); };
+    // (batch, context, 3, heads, size): what asks, what answers, and with what.
+    const auto parts = split(reshape(in_(x), {batch, context, 3, heads_, size_}), {1, 1, 1}, 2);
+    const auto part = [&](std::size_t i) { return reshape(parts[i], {batch, context, heads_, size_}); };
     const auto seen = scaled_dot_product_attention(part(0), part(1), part(2), {.causal = true});
     return out_(reshape(seen, {batch, context, heads_ * size_}));
   }

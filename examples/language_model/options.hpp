@@ -16,15 +16,15 @@ struct Options {
   std::optional<tartan::Shape> grid;  ///< extents of the data and model axes; none: 1xn for n ranks
   tartan::Device device;              ///< where parameters, gradients and activations lie
   std::string corpus;                 ///< a text file
-  Index steps = 300;
-  Index batch = 32;         ///< sequences of a step, over the whole grid
-  Index context = 64;       ///< tokens of a sequence
-  Index vocabulary = 1024;  ///< tokens, the 256 bytes among them
+  Index steps = 1200;
+  Index batch = 16;        ///< sequences of a step, over the whole grid
+  Index context = 64;      ///< tokens of a sequence
+  Index vocabulary = 512;  ///< tokens, the 256 bytes among them
   Index layers = 2;
   Index width = 128;
   Index heads = 4;
   double dropout = 0;
-  double learning_rate = 3e-3;  ///< Adam's, the highest: after the warm-up, before it falls
+  double learning_rate = 4e-3;  ///< Adam's, the highest: after the warm-up, before it falls
   Index sample = 60;            ///< tokens of text to write at the end
   std::uint64_t seed = 1;
 };

@@ -25,8 +25,8 @@ cxxopts::Options usage() {
   add("grid", "Ranks along the data, row and column axes, as 2x1x4 (default: 1x1xn for n ranks)",
       cxxopts::value<std::string>(), "DxRxC");
   add("device", "Where the tables lie: cpu, cuda (each rank's own device) or cuda:N", text("cpu"), "DEVICE");
-  add("corpus", "UTF-8 text, a sentence a line: a file, or a directory of files", text(text_files::default_corpus().c_str()),
-      "PATH");
+  add("corpus", "UTF-8 text, a sentence a line: a file, or a directory of files",
+      text(text_files::default_corpus().c_str()), "PATH");
   add("output", "File for the vectors, in word2vec's text format; none writes no file", text("vectors.txt"), "FILE");
   add("dimension", "Numbers in a vector", text("128"), "N");
   add("epochs", "Passes over the corpus", text("5"), "N");

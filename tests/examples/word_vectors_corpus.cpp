@@ -3,10 +3,10 @@
 #include <vector>
 
 #include "corpus.hpp"
-#include "support/text_files.hpp"
 #include "error_text.hpp"
 #include "scratch_directory.hpp"
 #include "support/catch.hpp"
+#include "support/text_files.hpp"
 #include "vocabulary.hpp"
 
 using namespace word_vectors;
