@@ -64,6 +64,7 @@
 #include <tartan/nn/module.hpp>
 #include <tartan/nn/multi_embedding.hpp>
 #include <tartan/nn/normalization.hpp>
+#include <tartan/nn/parallel.hpp>
 #include <tartan/nn/prompt_embedding.hpp>
 #include <tartan/nn/tensor_parallel_embedding.hpp>
 #include <tartan/nn/top_k.hpp>

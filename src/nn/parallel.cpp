@@ -1,0 +1,91 @@
+#include <tartan/nn/parallel.hpp>
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/element_types.hpp"
+#include "base/fail.hpp"
+
+namespace tartan {
+
+std::optional<int> parallel_dim(const Distribution& distribution, std::optional<int> axis) {
+  const int axes = distribution.grid().axes();
+  if (!axis && axes == 0) return std::nullopt;
+  const int asked = axis.value_or(axes - 1);
+  require(0 <= asked && asked < axes, "axis {} is asked for of a grid that has {}: {}", asked, axes, distribution);
+  const auto placement = distribution.placement(asked);
+  return placement.is_shard() ? std::optional<int>(placement.dim()) : std::nullopt;
+}
+
+namespace parallel {
+namespace {
+
+/// Whether `name` is `pattern` with a text for each *.
+bool matches(std::string_view pattern, std::string_view name) {
+  const auto star = pattern.find('*');
+  if (star == std::string_view::npos) return pattern == name;
+  if (!name.starts_with(pattern.substr(0, star))) return false;
+  for (auto rest = star; rest <= name.size(); ++rest) {
+    if (matches(pattern.substr(star + 1), name.substr(rest))) return true;
+  }
+  return false;
+}
+
+/// The axes that the first rule for layers of that kind and name gives; none where there is no such.
+template <class Axes>
+std::optional<Axes> axes_for(const std::vector<ParallelRule>& rules, const std::string& name) {
+  for (const auto& rule : rules) {
+    const auto* axes = std::get_if<Axes>(&rule.axes);
+    if (axes != nullptr && matches(rule.layers, name)) return *axes;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void Census::count(const std::string& name, std::size_t kind) {
+  names_.push_back(name);
+  for (std::size_t i = 0; i < rules_.size(); ++i) {
+    if (rules_[i].axes.index() == kind && matches(rules_[i].layers, name)) used_[i] = true;
+  }
+}
+
+void Census::require_all() const {
+  for (std::size_t i = 0; i < rules_.size(); ++i) {
+    require(used_[i], "the rule for '{}' names no {}; there are the layers: {}", rules_[i].layers,
+            rules_[i].axes.index() == 0 ? "linear layer" : "embedding", fmt::join(names_, ", "));
+  }
+}
+
+template <class T>
+DistributedLinear<T> convert(const CartesianTopology& topology, const std::vector<ParallelRule>& rules,
+                             const DistributedLinear<T>& layer) {
+  const auto axes = axes_for<LinearAxes>(rules, layer.options().name);
+  if (!axes) return layer;
+  auto options = layer.options();
+  options.dim.reset();
+  options.axes = axes;
+  return {topology, layer.weight().value(), options.bias ? layer.bias().value() : DistributedTensor<T>(), options};
+}
+
+template <class T>
+DistributedEmbedding<T> convert(const CartesianTopology& topology, const std::vector<ParallelRule>& rules,
+                                const DistributedEmbedding<T>& layer) {
+  const auto axes = axes_for<EmbeddingAxes>(rules, layer.options().name);
+  if (!axes) return layer;
+  auto options = layer.options();
+  options.axes = axes;
+  options.column_extents.clear();
+  return {topology, layer.weight().value(), options};
+}
+
+#define INSTANTIATE(T)                                                                                 \
+  template DistributedLinear<T> convert(const CartesianTopology&, const std::vector<ParallelRule>&,    \
+                                        const DistributedLinear<T>&);                                  \
+  template DistributedEmbedding<T> convert(const CartesianTopology&, const std::vector<ParallelRule>&, \
+                                           const DistributedEmbedding<T>&);
+TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
+#undef INSTANTIATE
+
+}  // namespace parallel
+}  // namespace tartan
