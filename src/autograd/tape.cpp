@@ -1,11 +1,14 @@
 #include <tartan/autograd/tape.hpp>
 
 #include <atomic>
+#include <utility>
 
 #include <tartan/comm/recorder.hpp>
+#include <tartan/distributed/redistribution.hpp>
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
+#include "comm/overlap.hpp"
 
 namespace tartan {
 namespace {
@@ -36,6 +39,27 @@ void GradientTape::record(std::string name, std::function<void()> rule) {
   entries_.push_back({std::move(name), std::move(rule)});
 }
 
+void GradientTape::put_off(Distribution filled, std::function<void(const std::function<void()>&)> work) {
+  catch_up();
+  put_off_ = PutOff{std::move(filled), std::move(work)};
+}
+
+void GradientTape::catch_up() {
+  if (!put_off_) return;
+  const auto work = std::move(std::exchange(put_off_, {})->work);
+  work([] {});
+}
+
+template <class T>
+DistributedTensor<T> GradientTape::redistribute_meanwhile(const DistributedTensor<T>& x, const Distribution& to) {
+  if (put_off_ && put_off_->filled == x.distribution()) catch_up();
+  // A reduction that does not wait is none for a device's memory.
+  if (!put_off_ || !x.topology().device().is_cpu()) return redistribute(x, to);
+  DistributedTensor<T> result;
+  if (overlapped([&] { result = redistribute(x, to); }, put_off_->work)) put_off_.reset();
+  return result;
+}
+
 void GradientTape::replay() {
   const BackwardScope backward;
   for (; !entries_.empty(); entries_.pop_back()) {
@@ -52,6 +76,8 @@ void GradientTape::replay() {
 }
 
 void GradientTape::end(bool keep) {
+  if (keep) catch_up();
+  put_off_.reset();
   const auto end_pass = [keep]<class T>(const std::vector<Variable<T>>& reached) {
     Variable<T>::end_pass(reached, keep);
   };
@@ -86,7 +112,9 @@ void GradientTape::backward(const Variable<T>& loss) {
   }
 }
 
-#define INSTANTIATE(T) template void GradientTape::backward(const Variable<T>&);
+#define INSTANTIATE(T)                                      \
+  template void GradientTape::backward(const Variable<T>&); \
+  template DistributedTensor<T> GradientTape::redistribute_meanwhile(const DistributedTensor<T>&, const Distribution&);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 

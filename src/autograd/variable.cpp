@@ -150,13 +150,17 @@ void Variable<T>::contribute(Gradient<T> contribution) const {
           distribution_of(contribution).shape().to_string(), shape().to_string());
   auto& pending = node_->pending;
   if (is_parameter() && !pending) tape->reached(*this);
+  if (pending) tape->catch_up();
   pending = pending ? sum(*pending, contribution) : std::move(contribution);
 }
 
 template <class T>
 std::optional<DistributedTensor<T>> Variable<T>::take_contributions() const {
   if (node_ == nullptr || !node_->pending) return std::nullopt;
-  auto result = redistribute(dense(*node_->pending), distribution().gradient());
+  const auto sum = dense(*node_->pending);
+  const auto home = distribution().gradient();
+  auto* const tape = GradientTape::replaying();
+  auto result = tape != nullptr ? tape->redistribute_meanwhile(sum, home) : redistribute(sum, home);
   node_->pending.reset();
   return result;
 }
@@ -166,6 +170,7 @@ void Variable<T>::pass_contributions_to(const Variable& source) const {
   if (node_ == nullptr || !node_->pending) return;
   auto gradient = *std::exchange(node_->pending, {});
   if (topology() == source.topology()) return source.contribute(std::move(gradient));
+  if (auto* const tape = GradientTape::replaying()) tape->catch_up();
   source.contribute(redistribute(dense(gradient), source.distribution().gradient()));
 }
 

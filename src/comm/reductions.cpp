@@ -4,6 +4,7 @@
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
 #include "comm/calls.hpp"
+#include "comm/overlap.hpp"
 
 namespace tartan {
 namespace {
@@ -113,6 +114,15 @@ void Communicator::all_reduce(std::span<const T> in, std::span<T> out, Reduction
     all_gather_parts<T>(*this, mine, out, layout, "all_reduce");
   } else {
     const bool in_place = in.data() == out.data();
+    if (has_overlapped_work()) {
+      std::vector<MPI_Request> requests;
+      for_each_chunk<T>(n, [&](Index offset, int count) {
+        check_mpi(MPI_Iallreduce(in_place ? MPI_IN_PLACE : in.data() + offset, out.data() + offset, count,
+                                 Element<T>::type(), operation(reduction), native(), &requests.emplace_back()),
+                  *this, "all_reduce");
+      });
+      return wait_beside_work(requests, *this, "all_reduce");
+    }
     for_each_chunk<T>(n, [&](Index offset, int count) {
       check_mpi(MPI_Allreduce(in_place ? MPI_IN_PLACE : in.data() + offset, out.data() + offset, count,
                               Element<T>::type(), operation(reduction), native()),
@@ -140,6 +150,12 @@ void Communicator::reduce_scatter(std::span<const T> all, std::span<T> mine, std
       for (int r = 0; r < size(); ++r) {
         reduce_chunks<T>(*this, parts[r], mine.data(), r, Reduction::sum, "reduce_scatter");
       }
+    } else if (has_overlapped_work()) {
+      MpiCounts ints(counts);
+      std::vector<MPI_Request> requests(1);
+      check_mpi(MPI_Ireduce_scatter(all.data(), mine.data(), ints.counts(), type, MPI_SUM, native(), requests.data()),
+                *this, "reduce_scatter");
+      wait_beside_work(requests, *this, "reduce_scatter");
     } else if (layout.equal) {
       check_mpi(
           MPI_Reduce_scatter_block(all.data(), mine.data(), static_cast<int>(mine.size()), type, MPI_SUM, native()),

@@ -1,5 +1,7 @@
 #include <tartan/nn/linear.hpp>
 
+#include <algorithm>
+#include <functional>
 #include <utility>
 
 #include <tartan/autograd/tape.hpp>
@@ -22,6 +24,26 @@ bool has_first_term(const Distribution& d) {
   return true;
 }
 
+/// out = gᵀ·x, by blocks of `block` rows of `out`, with a call of `progress` after each.
+template <class Where, class T>
+void transposed_product(Where where, kernels::Matrix<const T> g, kernels::Matrix<const T> x, kernels::Matrix<T> out,
+                        Index block, const std::function<void()>& progress) {
+  for (Index begin = 0; begin < out.rows; begin += block) {
+    const Index end = std::min(out.rows, begin + block);
+    kernels::matmul_transposed_left(where, kernels::Matrix<const T>{g.data + begin, g.rows, end - begin, g.stride}, x,
+                                    out.part(begin, end));
+    progress();
+  }
+}
+
+/// Whether terms of a sum lie on several ranks.
+bool is_summed(const Distribution& d) {
+  for (int axis = 0; axis < d.grid().axes(); ++axis) {
+    if (d.placement(axis).is_partial() && d.grid().extent(axis) > 1) return true;
+  }
+  return false;
+}
+
 /// A local tensor as a matrix: the dimensions before `dim` are its rows, the others its columns.
 template <class T>
 kernels::Matrix<const T> matrix_of(const Tensor<T>& local, int dim) {
@@ -37,7 +59,7 @@ kernels::Matrix<T> matrix_of(Tensor<T>& local, int dim) {
 }  // namespace
 
 template <class T>
-Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias) {
+Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias, LinearOptions options) {
   const auto placed =
       linear_rule::place(x.distribution(), weight.distribution(), bias.is_null() ? nullptr : &bias.distribution());
   const int row = x.shape().dimensions() - 1;
@@ -51,8 +73,8 @@ Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variab
   });
   auto result = Variable<T>::result(std::move(value), records(x, weight, bias));
   if (result.requires_gradient()) {
-    GradientTape::active()->record("linear", [x, weight, bias, result, placed, row, column, input = Saved(x.value()),
-                                              matrix = Saved(weight.value())] {
+    GradientTape::active()->record("linear", [x, weight, bias, result, placed, row, column, options,
+                                              input = Saved(x.value()), matrix = Saved(weight.value())] {
       const auto g = result.take_contributions();
       if (!g) return;
       const auto upstream = matrix_of(g->local(), row);
@@ -62,9 +84,23 @@ Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variab
         }));
       }
       if (weight.requires_gradient()) {
-        weight.contribute(rules::computed<T>(placed.to_weight, [&](auto where, Tensor<T>& out) {
-          kernels::matmul_transposed_left(where, upstream, matrix_of(input.get().local(), row), matrix_of(out, column));
-        }));
+        const bool later = options.overlap && x.requires_gradient() && is_summed(placed.to_x) &&
+                           placed.to_x.topology().device().is_cpu();
+        DistributedTensor<T> to_weight(placed.to_weight);
+        auto fill = [=, g = *g, x = input.get()](const std::function<void()>& progress) mutable {
+          to_weight.modify([&](Tensor<T>& out) {
+            kernels::on(out.device(), [&](auto where) {
+              transposed_product(where, matrix_of(g.local(), row), matrix_of(x.local(), row), matrix_of(out, column),
+                                 later ? 128 : std::max<Index>(1, out.elements()), progress);
+            });
+          });
+        };
+        if (later) {
+          GradientTape::replaying()->put_off(placed.to_weight, std::move(fill));
+        } else {
+          fill([] {});
+        }
+        weight.contribute(to_weight);
       }
       if (bias.requires_gradient()) {
         bias.contribute(rules::computed<T>(
@@ -75,7 +111,8 @@ Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variab
   return result;
 }
 
-#define INSTANTIATE(T) template Variable<T> linear(const Variable<T>&, const Variable<T>&, const Variable<T>&);
+#define INSTANTIATE(T) \
+  template Variable<T> linear(const Variable<T>&, const Variable<T>&, const Variable<T>&, LinearOptions);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 

@@ -63,6 +63,12 @@ int MPI_Allreduce(const void* in, void* out, int n, MPI_Datatype type, MPI_Op op
   return PMPI_Allreduce(in, out, n, type, op, comm);
 }
 
+int MPI_Iallreduce(const void* in, void* out, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
+                   MPI_Request* request) {
+  count(Collective::all_reduce, comm, rank_in(comm) == 0 ? (size_of(comm) - 1) * n : n, type);
+  return PMPI_Iallreduce(in, out, n, type, op, comm, request);
+}
+
 int MPI_Gather(const void* in, int n, MPI_Datatype type, void* out, int out_n, MPI_Datatype out_type, int root,
                MPI_Comm comm) {
   count(Collective::gather, comm, rank_in(comm) == root ? 0 : n, type);
@@ -107,6 +113,12 @@ int MPI_Reduce_scatter_block(const void* in, void* out, int n, MPI_Datatype type
 int MPI_Reduce_scatter(const void* in, void* out, const int counts[], MPI_Datatype type, MPI_Op op, MPI_Comm comm) {
   count(Collective::reduce_scatter, comm, leaving(counts, comm), type);
   return PMPI_Reduce_scatter(in, out, counts, type, op, comm);
+}
+
+int MPI_Ireduce_scatter(const void* in, void* out, const int counts[], MPI_Datatype type, MPI_Op op, MPI_Comm comm,
+                        MPI_Request* request) {
+  count(Collective::reduce_scatter, comm, leaving(counts, comm), type);
+  return PMPI_Ireduce_scatter(in, out, counts, type, op, comm, request);
 }
 
 int MPI_Alltoall(const void* in, int n, MPI_Datatype type, void* out, int out_n, MPI_Datatype out_type, MPI_Comm comm) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -35,6 +36,16 @@ class GradientTape {
   static GradientTape* active() noexcept;
   /// For operations: adds a backward rule. `name` appears in errors.
   void record(std::string name, std::function<void()> rule);
+  /// For rules, while this tape is replayed: puts off the work that fills a contribution of the distribution `filled`,
+  /// which was handed on already, to the next reduction of another distribution, during which it is done; before
+  /// anybody looks at such a contribution, when more is put off, and at the end of the pass at the latest. Every rank
+  /// calls it. `work` calls the function that it is given from time to time.
+  void put_off(Distribution filled, std::function<void(const std::function<void()>&)> work);
+  /// Does what was put off.
+  void catch_up();
+  /// Collective: `x` under the distribution `to`, and what was put off meanwhile, unless it may be what fills x.
+  template <class T>
+  DistributedTensor<T> redistribute_meanwhile(const DistributedTensor<T>& x, const Distribution& to);
   /// The tape whose rules run on this thread now, or null.
   static GradientTape* replaying() noexcept;
   /// For parameters: the pass ends with its gradient brought home.
@@ -49,11 +60,17 @@ class GradientTape {
     std::function<void()> rule;
   };
 
+  struct PutOff {
+    Distribution filled;
+    std::function<void(const std::function<void()>&)> work;
+  };
+
   void replay();
   /// Ends the pass of the parameters that it reached: see Variable::end_pass().
   void end(bool keep);
 
   std::vector<Entry> entries_;
+  std::optional<PutOff> put_off_;
   std::tuple<std::vector<Variable<float>>, std::vector<Variable<double>>, std::vector<Variable<bfloat16>>,
              std::vector<Variable<half>>>
       reached_;

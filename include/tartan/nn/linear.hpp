@@ -13,6 +13,11 @@
 namespace tartan {
 namespace functional {
 
+struct LinearOptions {
+  /// Backward, the reduction of x's gradient and the product for the weight's at the same time, in host memory.
+  bool overlap = true;
+};
+
 /// x·weightᵀ + bias for x (..., in), weight (out, in) and, unless it is null, bias (out); the result is (..., out). A
 /// weight may have more dimensions of outputs: with (a, b, in) the bias is (a, b) and the result (..., a, b). Does not
 /// communicate. Along each axis, with `last` the last dimension of x, d any other of its, and o one of the weight's
@@ -28,8 +33,12 @@ namespace functional {
 ///
 /// Other placements are refused on every rank, with the redistribution of x that would do, and so is a dimension that
 /// two operands cut differently. Where the result is Partial, coordinate 0 adds the bias.
+///
+/// Backward, where the gradient of x is Partial, the product for the weight's gradient is computed beside the next
+/// reduction, mostly that of x's, unless `options` say otherwise: see GradientTape::put_off.
 template <class T>
-Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias = {});
+Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias = {},
+                   LinearOptions options = {});
 
 }  // namespace functional
 
@@ -75,6 +84,8 @@ struct LinearLayerOptions {
   Initializer initial_bias = {};  ///< the same of the bias
   /// The weight and the bias are no parameters: they get no gradient.
   bool freeze = false;
+  /// See functional::LinearOptions.
+  bool overlap = true;
 };
 
 /// x·weightᵀ + bias, for x (..., in_features); the output is (..., out_features):
