@@ -244,7 +244,7 @@ Variable<T> DistributedLinear<T>::operator()(const Variable<T>& x) const {
   require(!axes_.in || !output.is_shard() || (-dims <= output.dim() && output.dim() < dims),
           "the linear layer '{}' cannot give its output of {} dimensions as {} along the in axis", options_.name, dims,
           output);
-  const auto y = functional::linear(moved(x), weight_(), bias_(), {.overlap = options_.overlap});
+  auto y = functional::linear(moved(x), weight_(), bias_(), {.overlap = options_.overlap});
   if (!axes_.in && !(axes_.out && options_.gather_output)) return y;
 
   const auto& d = y.distribution();
