@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "kernels/rows.hpp"
@@ -49,6 +50,14 @@ std::vector<T> fold_groups(const std::vector<T>& terms, std::size_t size) {
   return sums;
 }
 
+/// The sum of one row's hits, of which there is at least one.
+template <class T>
+T folded(std::vector<T> terms) {
+  terms = fold_groups(terms, 64);
+  while (terms.size() > 1) terms = fold_groups(terms, 32);
+  return terms.front();
+}
+
 template <class T>
 void fold_rows(const RowPlan& plan, std::type_identity_t<Contributions<T>> contributions, Matrix<T> out) {
   for (Index u = 0; u < out.rows; ++u) {
@@ -59,9 +68,7 @@ void fold_rows(const RowPlan& plan, std::type_identity_t<Contributions<T>> contr
         const T value = contributions.rows.row(contributions.source != nullptr ? contributions.source[i] : i)[c];
         terms.push_back(contributions.factors != nullptr ? contributions.factors[i] * value : value);
       }
-      terms = fold_groups(terms, 64);
-      while (terms.size() > 1) terms = fold_groups(terms, 32);
-      out.row(u)[c] = terms.front();
+      out.row(u)[c] = folded(std::move(terms));
     }
   }
 }

@@ -1,10 +1,10 @@
 #include <tartan/nn/tensor_parallel_embedding.hpp>
 
+#include <array>
 #include <vector>
 
 #include <tartan/comm/agreement.hpp>
 #include <tartan/distributed/redistribution.hpp>
-#include <tartan/distributed/row_exchange.hpp>
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
@@ -16,16 +16,24 @@ namespace {
 /// What a rank says of its shard; of one that is not 2-d, no extents.
 struct Said {
   Index dimensions, rows, columns, sharding_dim, num_embeddings;
+  Device device;
 };
 
-/// Collective over the topology, of one axis: what each rank says.
-std::vector<Said> say(const CartesianTopology& topology, const Said& mine) {
-  const auto ranks = static_cast<std::size_t>(topology.size());
-  const auto numbers = Tensor<Index>::from(
-      {1, 5}, std::vector{mine.dimensions, mine.rows, mine.columns, mine.sharding_dim, mine.num_embeddings});
-  const auto all = gather_pieces(topology, 0, numbers, std::vector<Index>(ranks, 1));
+/// Collective: what each rank says.
+std::vector<Said> say(const Communicator& group, const Said& mine) {
+  if (group.size() == 1) return {mine};
+  constexpr std::size_t each = 6;
+  constexpr Index cpu = -1;
+  const std::array<Index, each> numbers{mine.dimensions,     mine.rows,
+                                        mine.columns,        mine.sharding_dim,
+                                        mine.num_embeddings, mine.device.is_cpu() ? cpu : mine.device.ordinal};
+  const auto ranks = static_cast<std::size_t>(group.size());
+  std::vector<Index> all(each * ranks);
+  group.all_gather(std::span<const Index>(numbers), std::span(all), std::vector<Index>(ranks, each));
   std::vector<Said> said;
-  for (const Index* n = all.data(); said.size() < ranks; n += 5) said.push_back({n[0], n[1], n[2], n[3], n[4]});
+  for (const Index* n = all.data(); said.size() < ranks; n += each) {
+    said.push_back({n[0], n[1], n[2], n[3], n[4], n[5] == cpu ? Device{} : Device::cuda(static_cast<int>(n[5]))});
+  }
   return said;
 }
 
@@ -34,6 +42,7 @@ struct Table {
   Shape shape;
   int sharding_dim;
   std::vector<Index> extents = {};  ///< of the shards along sharding_dim
+  std::vector<Device> devices = {};
 
   /// Throws Error where they make none: the same wherever the same was said.
   explicit Table(const std::vector<Said>& said) : sharding_dim{static_cast<int>(said[0].sharding_dim)} {
@@ -51,7 +60,10 @@ struct Table {
       require(sharding_dim == 0 ? shard.columns == first.columns : shard.rows == first.rows,
               "a table is cut along dimension {}, but its shards are ({}, {}) on rank 0 and ({}, {}) on rank {}",
               sharding_dim, first.rows, first.columns, shard.rows, shard.columns, r);
+      require(shard.device.kind == first.device.kind, "the shard of a table lies on {} on rank 0, but on {} on rank {}",
+              first.device, shard.device, r);
       extents.push_back(sharding_dim == 0 ? shard.rows : shard.columns);
+      devices.push_back(shard.device);
       total = checked_add(total, extents.back());
     }
     shape = sharding_dim == 0 ? Shape{total, first.columns} : Shape{first.rows, total};
@@ -67,14 +79,14 @@ TensorParallelEmbedding<T>::TensorParallelEmbedding(Tensor<T> weight_shard, cons
     : shard_{std::move(weight_shard)} {
   const auto& shape = shard_.shape();
   const bool matrix = shape.dimensions() == 2;
-  const Said mine{shape.dimensions(), matrix ? shape[0] : 0, matrix ? shape[1] : 0, options.sharding_dim,
-                  options.num_embeddings};
+  const Said mine{shape.dimensions(),   matrix ? shape[0] : 0,  matrix ? shape[1] : 0,
+                  options.sharding_dim, options.num_embeddings, shard_.device()};
   if (options.tp_group.is_null()) {
     (void)Table({mine});
     return;
   }
-  const auto topology = Partition(options.tp_group).cartesian({options.tp_group.size()}, shard_.device());
-  const Table table(say(topology, mine));
+  const Table table(say(options.tp_group, mine));
+  const CartesianTopology topology(Partition(options.tp_group), {options.tp_group.size()}, table.devices);
   const Distribution cut(topology, table.shape, {Shard{table.sharding_dim}}, {.block_extents = {{0, table.extents}}});
   weight_ = DistributedTensor<T>::from_local(cut, shard_, LocalCheck::none);
 }

@@ -1,6 +1,7 @@
 #include <tartan/partition/cartesian_topology.hpp>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 #include <tartan/comm/agreement.hpp>
@@ -14,7 +15,7 @@ namespace tartan {
 struct CartesianTopology::State {
   Partition partition;
   Grid grid;
-  Device device;
+  std::vector<Device> devices;
   std::vector<Communicator> axes;
   mutable PlanCache plans = {};
 };
@@ -23,44 +24,89 @@ namespace {
 
 std::string text(const Shape& shape) { return fmt::format("{}", fmt::join(shape, " x ")); }
 
-/// The ranks that agree with `position` on every axis but those given: one color per group, ordered by the grid.
+/// The first of the positions that agree with `position` on every axis but those given: it names their group.
+int first_of(const Grid& grid, std::span<const int> axes, int position) {
+  for (const int axis : axes) position = grid.moved(position, axis, 0);
+  return position;
+}
+
+/// The ranks of this one's group, ordered by the grid.
 Communicator split(const Partition& partition, const Grid& grid, std::span<const int> axes, std::string name) {
   if (partition.root().is_null()) return {};
   if (!partition.active()) return partition.root().split(-1, 0, std::move(name));
-  int color = partition.rank();
-  for (const int axis : axes) color = grid.moved(color, axis, 0);
-  return partition.root().split(color, partition.rank(), std::move(name));
+  return partition.root().split(first_of(grid, axes, partition.rank()), partition.rank(), std::move(name));
 }
 
-/// This rank's device, which is there. Collective over `root` in a build with CUDA.
-Device chosen(Device device, const Communicator& root) {
-  if (root.is_null()) return device;
-  if (cuda::built_in()) same_on_all(root, "the kind of device under a grid", device.is_cpu() ? "cpu" : "cuda");
-  if (device.is_cpu()) return device;
-  const int beside = cuda::built_in() && device.ordinal == Device::any ? root.rank_on_node() : 0;
-  return collectively(root, [&] {
-    if (device.ordinal == Device::any) device.ordinal = beside % std::max(1, cuda::device_count());
-    require(device.ordinal < cuda::device_count() && device.ordinal >= 0,
-            "{} is not there: this process sees {} CUDA devices{}", device, cuda::device_count(),
-            cuda::built_in() ? "" : ", since this build of Tartan has CPU support only (TARTAN_CUDA=ON)");
-    return device;
-  });
+/// Collective: `N` numbers of each rank.
+template <std::size_t N>
+std::vector<std::array<Index, N>> said(const Communicator& root, const std::array<Index, N>& mine) {
+  if (root.size() == 1) return {mine};
+  std::vector<std::array<Index, N>> all(static_cast<std::size_t>(root.size()));
+  const std::vector<Index> counts(all.size(), static_cast<Index>(N));
+  root.all_gather(std::span<const Index>(mine), std::span(all.front().data(), N * all.size()), counts);
+  return all;
+}
+
+/// The devices of all ranks of `root`, which are there. Collective over it in a build with CUDA.
+std::vector<Device> chosen(Device mine, const Communicator& root) {
+  if (root.is_null()) return {};
+  if (!cuda::built_in()) {
+    require(mine.is_cpu(), "{} is not there: this build of Tartan has CPU support only (TARTAN_CUDA=ON)", mine);
+    return std::vector<Device>(static_cast<std::size_t>(root.size()));
+  }
+  const auto choices = said<3>(root, {mine.is_cpu() ? 0 : 1, mine.ordinal, cuda::device_count()});
+  const bool cpu = choices[0][0] == 0;
+  bool any = false;
+  for (std::size_t rank = 0; rank < choices.size(); ++rank) {
+    const auto [is_cuda, ordinal, count] = choices[rank];
+    require(cpu == (is_cuda == 0), "a grid has one kind of device, but rank 0 brings {} and rank {} brings {}",
+            cpu ? "cpu" : "cuda", rank, cpu ? "cuda" : "cpu");
+    any = any || (!cpu && ordinal == Device::any);
+    require(cpu || (ordinal == Device::any ? count > 0 : 0 <= ordinal && ordinal < count),
+            "{} is not there: rank {} sees {} CUDA devices", Device::cuda(static_cast<int>(ordinal)), rank, count);
+  }
+  std::vector<Device> devices(choices.size());
+  if (cpu) return devices;
+  const auto beside = said<1>(root, {any ? root.rank_on_node() : 0});
+  for (std::size_t rank = 0; rank < choices.size(); ++rank) {
+    const auto [is_cuda, ordinal, count] = choices[rank];
+    devices[rank] = Device::cuda(static_cast<int>(ordinal == Device::any ? beside[rank][0] % count : ordinal));
+  }
+  return devices;
+}
+
+/// The grid that `shape` makes of the partition.
+Grid fitting(const Partition& partition, const Shape& shape) {
+  Grid grid(shape);
+  require(grid.size() == partition.size(), "a grid of {} needs {} ranks, but the partition has {}", text(shape),
+          grid.size(), partition.size());
+  if (!partition.root().is_null())
+    check_collective(partition.root(), [&] { return fmt::format("a grid of {}", text(shape)); });
+  return grid;
+}
+
+/// One for each axis. Collective over the root.
+std::vector<Communicator> lines(const Partition& partition, const Grid& grid) {
+  std::vector<Communicator> axes;
+  for (int axis = 0; axis < grid.axes(); ++axis) {
+    axes.push_back(split(partition, grid, std::span(&axis, 1), fmt::format("axis {} of {}", axis, text(grid.shape()))));
+  }
+  return axes;
 }
 
 }  // namespace
 
 CartesianTopology::CartesianTopology(const Partition& partition, const Shape& shape, Device device) {
-  const Grid grid(shape);
-  require(grid.size() == partition.size(), "a grid of {} needs {} ranks, but the partition has {}", text(shape),
-          grid.size(), partition.size());
-  if (!partition.root().is_null())
-    check_collective(partition.root(), [&] { return fmt::format("a grid of {}", text(shape)); });
-  device = chosen(device, partition.root());
-  std::vector<Communicator> axes;
-  for (int axis = 0; axis < grid.axes(); ++axis) {
-    axes.push_back(split(partition, grid, std::span(&axis, 1), fmt::format("axis {} of {}", axis, text(shape))));
-  }
-  state_ = std::shared_ptr<const State>(new State{partition, grid, device, std::move(axes)});
+  const Grid grid = fitting(partition, shape);
+  auto devices = chosen(device, partition.root());
+  state_ = std::shared_ptr<const State>(new State{partition, grid, std::move(devices), lines(partition, grid)});
+}
+
+CartesianTopology::CartesianTopology(const Partition& partition, const Shape& shape, std::vector<Device> devices) {
+  const Grid grid = fitting(partition, shape);
+  const int ranks = partition.root().is_null() ? 0 : partition.root().size();
+  require(std::ssize(devices) == ranks, "{} devices were given for the {} ranks of the root", devices.size(), ranks);
+  state_ = std::shared_ptr<const State>(new State{partition, grid, std::move(devices), lines(partition, grid)});
 }
 
 const Grid& CartesianTopology::grid() const {
@@ -75,7 +121,12 @@ const Partition& CartesianTopology::partition() const {
 
 Device CartesianTopology::device() const {
   require(state_ != nullptr, "an empty topology is used");
-  return state_->device;
+  return root().is_null() ? Device{} : state_->devices[static_cast<std::size_t>(root().rank())];
+}
+
+const std::vector<Device>& CartesianTopology::devices() const {
+  require(state_ != nullptr, "an empty topology is used");
+  return state_->devices;
 }
 
 PlanCache& CartesianTopology::plans() const {
@@ -108,7 +159,13 @@ CartesianTopology CartesianTopology::along(std::span<const int> axes) const {
       split(partition(), grid(), axes, fmt::format("axes [{}] of {}", fmt::join(axes, ", "), text(grid().shape())));
   std::vector<int> ranks(static_cast<std::size_t>(shape.elements()));
   std::iota(ranks.begin(), ranks.end(), 0);
-  return {Partition(group, std::move(ranks), group), shape, device()};
+  std::vector<Device> devices;
+  for (int position = 0; active() && position < size(); ++position) {
+    if (first_of(grid(), axes, position) != first_of(grid(), axes, rank())) continue;
+    devices.push_back(
+        state_->devices[static_cast<std::size_t>(partition().ranks()[static_cast<std::size_t>(position)])]);
+  }
+  return {Partition(group, std::move(ranks), group), shape, std::move(devices)};
 }
 
 std::optional<int> CartesianTopology::neighbour(int axis, int steps, bool periodic) const {
@@ -124,7 +181,7 @@ std::optional<int> CartesianTopology::neighbour(int axis, int steps, bool period
 bool operator==(const CartesianTopology& a, const CartesianTopology& b) {
   if (a.state_ == b.state_) return true;
   if (!a.state_ || !b.state_) return false;
-  return a.state_->grid == b.state_->grid && a.state_->device.kind == b.state_->device.kind &&
+  return a.state_->grid == b.state_->grid && a.state_->devices == b.state_->devices &&
          a.state_->partition == b.state_->partition;
 }
 

@@ -174,6 +174,13 @@ Distribution Distribution::gradient() const { return mapped(&Placement::gradient
 std::string Distribution::to_string() const {
   auto text =
       fmt::format("{}: {} on {}", shape_.to_string(), tartan::to_string(placements_), fmt::join(grid_.shape(), " x "));
+  if (has_topology()) {
+    std::vector<Device> devices;  // each once
+    for (const Device& device : topology_->devices()) {
+      if (!device.is_cpu() && std::ranges::find(devices, device) == devices.end()) devices.push_back(device);
+    }
+    if (!devices.empty()) text += fmt::format(" ({})", fmt::join(devices, ", "));
+  }
   if (!std::ranges::is_sorted(nesting_)) text += fmt::format(", nesting [{}]", fmt::join(nesting_, ", "));
   for (const auto& [axis, extents] : options().block_extents) {
     text += fmt::format(", axis {} in blocks of [{}]", axis, fmt::join(extents, ", "));

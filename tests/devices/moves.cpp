@@ -1,5 +1,6 @@
 // Tensors on CUDA devices: what moves, where it lies, what the host sees.
 
+#include <tartan/autograd/operations.hpp>
 #include <tartan/distributed/redistribution.hpp>
 
 #include <vector>
@@ -27,6 +28,54 @@ TEST_CASE("a topology that no device is there for is refused on every rank") {
           std::string::npos);
   }
   CHECK(all.cartesian({all.size()}, Device{}).device() == Device{});
+}
+
+TEST_CASE("topologies are equal where every rank's device is, and every rank says so") {
+  if (no_devices() || cuda::device_count() < 2) return;
+  const Partition all(world());
+  const int n = all.size();
+  const auto zero = all.cartesian({n}, Device::cuda(0));
+  const auto last = all.cartesian({n}, Device::cuda(all.rank() == n - 1 ? 1 : 0));  // another one on one rank alone
+  const auto mixed = all.cartesian({n}, all.rank() == 0 ? Device::cuda(0) : Device::cuda());
+  CHECK(zero.devices() == std::vector(static_cast<std::size_t>(n), Device::cuda(0)));
+  CHECK(zero == all.cartesian({n}, Device::cuda(0)));
+  CHECK_FALSE(zero == last);
+  CHECK_FALSE(zero == all.cartesian({n}, Device{}));
+  for (int rank = 0; rank < n; ++rank) {
+    CHECK(last.devices()[static_cast<std::size_t>(rank)] == Device::cuda(rank == n - 1 ? 1 : 0));
+    CHECK(mixed.devices()[static_cast<std::size_t>(rank)] == Device::cuda(rank % cuda::device_count()));
+  }
+  CHECK(last.device() == last.devices()[static_cast<std::size_t>(all.rank())]);
+
+  const auto backwards = all.subset([n] {
+                              std::vector<int> ranks;
+                              for (int r = n - 1; r >= 0; --r) ranks.push_back(r);
+                              return ranks;
+                            }())
+                             .cartesian({n, 1}, all.rank() == n - 1 ? Device::cuda(1) : Device::cuda(0));
+  CHECK(backwards.device() == last.device());
+  const auto sub = backwards.along({0});
+  CHECK(sub.devices().front() == Device::cuda(1));
+  CHECK(sub.device() == last.device());
+  CHECK(backwards.along({1}).devices() == std::vector{last.device()});
+
+  // What lies on one of them moves to the other.
+  const auto x = DistributedTensor<float>::from_function(Distribution(zero, Shape{7, 3}, {Shard{0}}), number);
+  const Distribution there(last, Shape{7, 3}, {Shard{1}});
+  CHECK(there.to_string() ==
+        "(7, 3): [Shard(1)] on " + std::to_string(n) + (n == 1 ? " (cuda:1)" : " (cuda:0, cuda:1)"));
+  const auto whole = redistribute(x, there).full_tensor();
+  for (Index i = 0; i < 21; ++i) CHECK(whole[i] == static_cast<float>(number(std::vector{i / 3, i % 3})));
+  CHECK(contains(
+      error_text([&] { (void)(Variable<float>(x) + Variable<float>(redistribute(x, there.with(0, Shard{0})))); }),
+      "cuda:1"));
+}
+
+TEST_CASE("ranks with devices of two kinds make no grid") {
+  if (no_devices() || world().size() == 1) return;
+  const Partition all(world());
+  const auto text = error_text([&] { (void)all.cartesian({all.size()}, all.rank() == 1 ? Device{} : Device::cuda()); });
+  CHECK(text == "a grid has one kind of device, but rank 0 brings cuda and rank 1 brings cpu");
 }
 
 TEST_CASE("parts lie on the topology's device, and the host sees copies") {

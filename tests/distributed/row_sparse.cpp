@@ -12,6 +12,7 @@
 #include <tartan/distributed/row_hits.hpp>
 
 #include "distributed/logical.hpp"
+#include "kernels/cpu/reference.hpp"
 #include "support/error_text.hpp"
 
 namespace tartan {
@@ -30,17 +31,19 @@ const std::set<Index>& named_rows() {
 /// This rank's part of the tensor of Numbers with the named rows only.
 RowSparse<double> sparse_part(const Distribution& d) {
   const auto whole = laid_out<double>(d);
-  RowSparse<double> x{.distribution = d, .rows = {}, .values = Tensor<double>(Shape{0, 0})};
-  if (whole.local().elements() == 0) return x;
+  const auto part = whole.local_on_host();
+  const Device device = d.topology().device();
+  RowSparse<double> x{.distribution = d, .rows = {}, .values = Tensor<double>(Shape{0, 0}, device)};
+  if (part.elements() == 0) return x;
   const auto box = whole.box();
   std::vector<double> values;
   for (const Index row : named_rows()) {
     if (!box[0].contains(row)) continue;
     x.rows.push_back(row);
-    const double* first = whole.local().data() + (row - box[0].begin) * box[1].extent();
+    const double* first = part.span().data() + (row - box[0].begin) * box[1].extent();
     values.insert(values.end(), first, first + box[1].extent());
   }
-  x.values = Tensor<double>::from(Shape{std::ssize(x.rows), box[1].extent()}, values);
+  x.values = Tensor<double>::from(Shape{std::ssize(x.rows), box[1].extent()}, values).to(device);
   return x;
 }
 
@@ -118,18 +121,6 @@ std::vector<Hit> some_hits(Index count) {
   return hits;
 }
 
-std::vector<double> left_folds(const std::vector<double>& terms, std::size_t group) {
-  std::vector<double> sums;
-  for (std::size_t i = 0; i < terms.size(); ++i) {
-    if (i % group == 0) {
-      sums.push_back(terms[i]);
-    } else {
-      sums.back() += terms[i];
-    }
-  }
-  return sums;
-}
-
 std::vector<double> folded(const std::vector<Hit>& hits) {
   std::vector<double> table(V * D);
   for (Index row = 0; row < V; ++row) {
@@ -138,10 +129,7 @@ std::vector<double> folded(const std::vector<Hit>& hits) {
       for (const auto& hit : hits) {
         if (hit.row == row) terms.push_back(hit.values[static_cast<std::size_t>(c)]);
       }
-      if (terms.empty()) continue;
-      terms = left_folds(terms, 64);
-      while (terms.size() > 1) terms = left_folds(terms, 32);
-      table[static_cast<std::size_t>(row * D + c)] = terms[0];
+      if (!terms.empty()) table[static_cast<std::size_t>(row * D + c)] = kernels::reference::folded(std::move(terms));
     }
   }
   return table;
@@ -149,7 +137,8 @@ std::vector<double> folded(const std::vector<Hit>& hits) {
 
 /// The hits of a rank: every n-th by the coordinates along the Partial axes, those of its rows, latest first.
 RowHits<double> my_hits(const std::vector<Hit>& hits, const Distribution& d) {
-  RowHits<double> mine{.distribution = d, .rows = {}, .positions = {}, .values = Tensor<double>(Shape{0, 0})};
+  const Device device = d.topology().device();
+  RowHits<double> mine{.distribution = d, .rows = {}, .positions = {}, .values = Tensor<double>(Shape{0, 0}, device)};
   const int position = d.topology().rank();
   if (position < 0) return mine;
   const auto terms = member(d, position, Placement::Kind::partial);
@@ -163,7 +152,7 @@ RowHits<double> my_hits(const std::vector<Hit>& hits, const Distribution& d) {
     values.insert(values.end(), hit.values.begin() + box[1].begin, hit.values.begin() + box[1].end);
   }
   const Index columns = box[1].empty() ? 0 : box[1].extent();
-  mine.values = Tensor<double>::from(Shape{std::ssize(mine.rows), columns}, values);
+  mine.values = Tensor<double>::from(Shape{std::ssize(mine.rows), columns}, values).to(device);
   return mine;
 }
 
@@ -186,8 +175,8 @@ TEST_CASE("hits are added in the order of their positions, wherever they are and
             std::vector<double> mine;
             for (const Index flat : held_elements(to, topology.rank()))
               mine.push_back(expected[static_cast<std::size_t>(flat)]);
-            const auto dense = sum.dense();
-            CHECK(std::ranges::equal(dense.local().span(), mine));
+            const auto dense = sum.dense().local_on_host();
+            CHECK(std::ranges::equal(dense.span(), mine));
           }
         }
       }

@@ -148,8 +148,8 @@ TEST_CASE("copies that differ are found on whichever rank they are") {
   }
 }
 
-TEST_CASE("the caller's part is shared, copies share, clones do not") {
-  const Distribution d(Partition(world()).cartesian({world().size()}), {world().size()}, {Shard{0}});
+TEST_CASE("the caller's part is shared on the host, copies share, clones do not") {
+  const Distribution d(Partition(world()).cartesian({world().size()}, Device{}), {world().size()}, {Shard{0}});
   Tensor<double> part({1}, 1);
   auto x = DistributedTensor<double>::from_local(d, part);
   const auto copy = x;

@@ -5,12 +5,14 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <tartan/autograd/operations.hpp>
 #include <tartan/nn/embedding.hpp>
 
 #include "distributed/logical.hpp"
+#include "kernels/cpu/reference.hpp"
 
 /// An embedding on one rank, as plain loops over whole arrays.
 namespace tartan::testing {
@@ -40,20 +42,6 @@ struct Table {
   }
 };
 
-/// Left folds of consecutive groups.
-template <class T>
-std::vector<T> folded(const std::vector<T>& terms, std::size_t group) {
-  std::vector<T> sums;
-  for (std::size_t i = 0; i < terms.size(); ++i) {
-    if (i % group == 0) {
-      sums.push_back(terms[i]);
-    } else {
-      sums.back() += terms[i];
-    }
-  }
-  return sums;
-}
-
 /// The gradient of a table and, per element, the sum of the magnitudes of what was added.
 template <class T>
 struct TableGradient {
@@ -78,9 +66,7 @@ struct TableGradient {
           terms.push_back(upstream[i * static_cast<std::size_t>(columns) + static_cast<std::size_t>(c)]);
           magnitudes[element] += std::abs(static_cast<double>(terms.back()));
         }
-        terms = folded(terms, 64);
-        while (terms.size() > 1) terms = folded(terms, 32);
-        values[element] = terms.front();
+        values[element] = kernels::reference::folded(std::move(terms));
       }
     }
   }

@@ -143,7 +143,7 @@ MpiTraffic gathered_by(Call call) {
   return {calls, sum};
 }
 
-TEST_CASE("a tensor-parallel lookup sends distinct rows or columns once, and its plan 40 bytes from each rank") {
+TEST_CASE("a tensor-parallel lookup sends distinct rows or columns once, and its plan 48 bytes from each rank") {
   const Index n = world().size();
   const Table<float> table({.num_embeddings = 7, .embedding_dim = 5});
   const auto list = some_ids(40, 5);
@@ -156,7 +156,7 @@ TEST_CASE("a tensor-parallel lookup sends distinct rows or columns once, and its
       const TensorParallelOptions options{.tp_group = world(), .sharding_dim = dim, .num_embeddings = 7};
       const TensorParallelEmbedding<float> plan(shard, options);
       const Index lookup = (dim == 0 ? distinct : 40) * 5 * (n - 1) * static_cast<Index>(sizeof(float));
-      const Index planning = 40 * n * (n - 1);
+      const Index planning = 48 * n * (n - 1);
       const auto planned = gathered_by([&] { plan(ids); });
       CHECK(planned.calls == (n > 1 ? 1 : 0));
       CHECK(planned.bytes == lookup);

@@ -24,7 +24,7 @@ struct TensorParallelOptions {
 template <class T>
 class TensorParallelEmbedding {
  public:
-  /// Collective over tp_group: one all-gather of 40 bytes from each rank. The shard's elements are shared with the
+  /// Collective over tp_group: one all-gather of 48 bytes from each rank. The shard's elements are shared with the
   /// caller, not copied. Throws Error, the same on every rank, where a shard is not 2-d, the other extents of two
   /// shards differ, sharding_dim is not 0 or 1, or num_embeddings is not what the shards add up to, on any rank.
   TensorParallelEmbedding(Tensor<T> weight_shard, const TensorParallelOptions& options);

@@ -19,8 +19,12 @@ class CartesianTopology {
  public:
   CartesianTopology() = default;
   /// Collective over partition.root(). Throws Error unless the product of `shape` is partition.size(), where a rank's
-  /// device is not there, and where devices are of different kinds. `device` may have another number on each rank.
+  /// device is not there, and where devices are of different kinds. `device` may have another number on each rank. In
+  /// builds with CUDA every rank learns the devices of all (24 bytes from each, of CUDA devices 32).
   CartesianTopology(const Partition& partition, const Shape& shape, Device device = default_device());
+  /// Collective over partition.root(). The same where every rank knows the devices of all ranks of the root: they are
+  /// there, of one kind, and not agreed upon. Throws Error unless there is one for each.
+  CartesianTopology(const Partition& partition, const Shape& shape, std::vector<Device> devices);
 
   const Grid& grid() const;
   const Partition& partition() const;
@@ -33,6 +37,8 @@ class CartesianTopology {
   int size() const { return partition().size(); }
   /// Where this rank has its parts of the tensors on this grid.
   Device device() const;
+  /// Those of all ranks of root(), in its order; none where that is null.
+  const std::vector<Device>& devices() const;
   /// This rank's coordinates; throws Error on an inactive rank.
   std::vector<int> coordinates() const;
 
@@ -50,7 +56,7 @@ class CartesianTopology {
   /// For redistributions: what was planned on this topology, shared by its copies.
   PlanCache& plans() const;
 
-  /// Equal partitions, equal grids and devices of one kind.
+  /// Equal partitions, equal grids, and on each rank the same device: the same answer on every rank.
   friend bool operator==(const CartesianTopology& a, const CartesianTopology& b);
 
  private:

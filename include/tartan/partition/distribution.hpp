@@ -84,7 +84,8 @@ class Distribution {
   /// Every placement replaced by Placement::gradient(): where the gradient of a tensor placed so is taken.
   Distribution gradient() const;
 
-  std::string to_string() const;  ///< "(16, 32): [Shard(0), Replicate, Shard(1)] on 2 x 1 x 4"
+  /// "(16, 32): [Shard(0), Replicate, Shard(1)] on 2 x 1 x 4", and where it is not the processor, the devices.
+  std::string to_string() const;
 
   /// Equal shape, grid, topology (the same ranks in the same order, or none), placements and blocks. The order of
   /// nesting counts only between axes of extent above 1 that shard the same dimension.

@@ -21,7 +21,7 @@ bool in(const std::pair<const char*, const char*>& range, const char* address) {
   return range.first <= address && address < range.second;
 }
 
-/// Static memory that nobody can write, or no longer.
+/// Static memory that nobody can write, or no longer: ranges in ascending order.
 std::vector<std::pair<const char*, const char*>>& constants() {
   static std::vector<std::pair<const char*, const char*>> ranges;
   if (!ranges.empty()) return ranges;
@@ -35,11 +35,14 @@ std::vector<std::pair<const char*, const char*>>& constants() {
     return 0;
   };
   dl_iterate_phdr(add, nullptr);
+  std::ranges::sort(ranges);
   return ranges;
 }
 
 bool is_constant(const char* address) {
-  return std::ranges::any_of(constants(), [address](const auto& range) { return in(range, address); });
+  const auto& ranges = constants();
+  const auto behind = std::ranges::upper_bound(ranges, address, {}, &std::pair<const char*, const char*>::first);
+  return behind != ranges.begin() && in(*std::prev(behind), address);
 }
 
 void check(const void* memory, std::size_t bytes, Access access) {

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t alignment = 256;
 constexpr std::size_t gap = 256;  // between blocks, so that an index that is off by a little hits none
 constexpr std::size_t span = std::size_t{1} << 35;  // of addresses, for each device
-constexpr std::size_t kept = std::size_t{1} << 26;  // of freed memory whose addresses are not used again yet
+constexpr std::size_t kept = std::size_t{1} << 24;  // of freed memory whose addresses are not used again yet
 constexpr int poison = 0xff;                        // NaN, or -1
 constexpr std::size_t most_poisoned = std::size_t{1} << 24;
 
@@ -28,6 +28,7 @@ struct Block {
 struct Space {
   char* begin = nullptr;
   std::size_t high = 0;  // what has been given out at any time
+  std::size_t next = 0;  // where the search for a place begins
   std::size_t used = 0;
   std::map<std::uintptr_t, Block> blocks;  // by address, freed ones as well
   std::deque<std::uintptr_t> freed;        // oldest first
@@ -63,13 +64,18 @@ Arena& arena() {
   return *it;
 }
 
-void protect(int how) {
-  for (const auto& space : arena().spaces) {
-    if (space.high > 0) mprotect(space.begin, (space.high + 4095) / 4096 * 4096, how);
-  }
-}
-
 std::uintptr_t number(const void* address) { return reinterpret_cast<std::uintptr_t>(address); }
+
+constexpr std::uintptr_t page = 4096;
+
+/// All pages that have any of these bytes.
+void protect(std::uintptr_t begin, std::size_t bytes, int how) {
+  const auto first = begin / page * page;
+  if (bytes > 0) mprotect(reinterpret_cast<void*>(first), begin + bytes - first, how);
+}
+void protect(int how) {
+  for (const auto& space : arena().spaces) protect(number(space.begin), space.high, how);
+}
 
 Space* space_of(const void* address) {
   const auto offset = number(address) - number(arena().spaces[0].begin);
@@ -86,20 +92,40 @@ std::pair<const std::uintptr_t, Block>* block_around(const void* address) {
   return number(address) < next->first + room(next->second.bytes) ? &*next : nullptr;
 }
 
-/// An address range that is free again, or new.
+/// The first place for so many bytes in [begin, end), where no block lies across `begin`; 0 if there is none.
+std::uintptr_t place(const Space& space, std::size_t bytes, std::uintptr_t begin, std::uintptr_t end) {
+  for (auto next = space.blocks.lower_bound(begin); next != space.blocks.end() && next->first < end; ++next) {
+    if (next->first - begin >= room(bytes)) return begin;
+    begin = next->first + room(next->second.bytes);
+  }
+  return begin + room(bytes) <= end ? begin : 0;
+}
+
+/// An address range that is free again, or new: behind the one before, so that none is used again soon.
 std::uintptr_t place(Space& space, std::size_t bytes) {
-  if (space.high + room(bytes) <= span) {
-    const auto address = number(space.begin) + space.high;
+  const auto begin = number(space.begin);
+  auto found = place(space, bytes, begin + space.next, begin + space.high);
+  if (found == 0) found = place(space, bytes, begin, begin + space.high);
+  if (found == 0) {
+    if (space.high + room(bytes) > span) return 0;
+    found = begin + space.high;
     space.high += room(bytes);
-    if (arena().opened) protect(PROT_READ | PROT_WRITE);
-    return address;
   }
-  auto end = number(space.begin);
-  for (const auto& [address, block] : space.blocks) {
-    if (address - end >= room(bytes)) return end;
-    end = address + room(block.bytes);
+  space.next = found + room(bytes) - begin;
+  return found;
+}
+
+/// Gives the system back what no block has a part of around `address`.
+void give_back(const Space& space, std::uintptr_t address) {
+  const auto next = space.blocks.lower_bound(address);
+  const auto end = next == space.blocks.end() ? number(space.begin) + space.high : next->first;
+  auto begin = number(space.begin);
+  if (next != space.blocks.begin()) {
+    const auto before = std::prev(next);
+    begin = before->first + room(before->second.bytes);
   }
-  return number(space.begin) + span - end >= room(bytes) ? end : 0;
+  const auto first = (begin + page - 1) / page * page, last = end / page * page;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 }  // namespace
@@ -124,9 +150,10 @@ void* reserve(int device, std::size_t bytes) {
   if (address == 0) return nullptr;
   space.blocks[address] = {bytes, State::reserved};
   space.used += bytes;
-  open();
   auto* memory = reinterpret_cast<void*>(address);
+  protect(address, bytes, PROT_READ | PROT_WRITE);
   std::memset(memory, poison, std::min(bytes, most_poisoned));
+  if (!arena().opened) protect(address, bytes, PROT_NONE);
   return memory;
 }
 
@@ -141,16 +168,15 @@ void finish_free(void* address) {
   block.state = State::freed;
   space.used -= block.bytes;
   space.freed.push_back(number(address));
-  space.freed_bytes += block.bytes;
+  space.freed_bytes += room(block.bytes);
   std::memset(address, poison, std::min(block.bytes, most_poisoned));
   while (space.freed_bytes > kept) {
     const auto oldest = space.blocks.find(space.freed.front());
     space.freed.pop_front();
-    space.freed_bytes -= oldest->second.bytes;
-    const auto begin = (oldest->first + 4095) / 4096 * 4096;
-    const auto end = (oldest->first + oldest->second.bytes) / 4096 * 4096;
-    if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    space.freed_bytes -= room(oldest->second.bytes);
+    const auto begin = oldest->first;
     space.blocks.erase(oldest);
+    give_back(space, begin);
   }
 }
 
