@@ -253,13 +253,11 @@ void accumulate_rows(Cpu, const RowPlan& plan, std::type_identity_t<Contribution
   });
 }
 
-#define TARTAN_INSTANTIATE_GATHER(T, I) template void gather_rows(Cpu, Matrix<const T>, Index, const I*, Matrix<T>);
-#define TARTAN_INSTANTIATE(T)                \
-  TARTAN_INSTANTIATE_GATHER(T, std::int32_t) \
-  TARTAN_INSTANTIATE_GATHER(T, std::int64_t)
-TARTAN_FOR_EACH_ELEMENT_TYPE(TARTAN_INSTANTIATE)
+#define TARTAN_INSTANTIATE(T, I) template void gather_rows(Cpu, Matrix<const T>, Index, const I*, Matrix<T>);
+TARTAN_FOR_EACH_LOOKUP(TARTAN_INSTANTIATE)
+TARTAN_WITH_IDS(TARTAN_INSTANTIATE, std::int32_t)
+TARTAN_WITH_IDS(TARTAN_INSTANTIATE, std::int64_t)
 #undef TARTAN_INSTANTIATE
-#undef TARTAN_INSTANTIATE_GATHER
 
 #define TARTAN_INSTANTIATE(T)                                                   \
   template void fold_rows(Cpu, const RowPlan&, Contributions<T>, Matrix<T>);    \

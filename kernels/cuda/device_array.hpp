@@ -8,18 +8,19 @@
 #include <tartan/base/index.hpp>
 
 #include "device/cuda_check.hpp"
+#include "device/cuda_runtime.hpp"
 
 namespace tartan::kernels {
 
-/// Workspace of a kernel: `size` elements on the device of `stream`, uninitialised, allocated and freed in the stream's
-/// order. It may be destroyed while kernels that were enqueued before still use it.
+/// Workspace of a kernel: `size` elements on the current device, which is that of `stream`, uninitialised, allocated
+/// and freed in the stream's order. It may be destroyed while kernels that were enqueued before still use it.
 template <class T>
 class DeviceArray {
  public:
   DeviceArray(Index size, cudaStream_t stream) : size_{size}, stream_{stream} {
     if (size > 0) {
       void* memory = nullptr;
-      check_cuda(cudaMallocAsync(&memory, static_cast<std::size_t>(size) * sizeof(T), stream), "allocating workspace");
+      check_cuda(cudaMallocFromPoolAsync(&memory, bytes(), device::pool(), stream), "allocating workspace");
       data_ = static_cast<T*>(memory);
     }
   }

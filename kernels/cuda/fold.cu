@@ -89,14 +89,6 @@ __global__ void step_rowwise(PlanArrays plan, Matrix<const T> sums, RowUpdate<T>
   }
 }
 
-int processors() {
-  int device = 0;
-  int count = 0;
-  check_cuda(cudaGetDevice(&device), "asking for the current device");
-  check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "asking for processors");
-  return count;
-}
-
 }  // namespace
 
 template <class T>
@@ -119,7 +111,7 @@ void fold(Cuda where, const CudaRowPlan& plan, const Contributions<T>& contribut
   const DeviceArray<Sums<T>> partials(meetings << bits, where.stream);
   const DeviceArray<unsigned> arrivals(meetings, where.stream);
   const auto grid = [&](Index groups) {
-    const Index blocks = std::min(((groups << bits) + threads - 1) / threads, Index{processors()} * resident_blocks<T>);
+    const Index blocks = std::min(((groups << bits) + threads - 1) / threads, processors().count * resident_blocks<T>);
     return dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(std::min<Index>(tiles, 65'535)));
   };
   const std::size_t shared = update.rule == Rule::rowwise_adagrad ? threads * per_lane<T> * sizeof(double) : 0;

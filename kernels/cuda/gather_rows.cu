@@ -101,12 +101,10 @@ void gather_rows(Cuda cuda, Matrix<const T> table, Index first_row, const I* ids
   });
 }
 
-#define TARTAN_INSTANTIATE_IDS(T, I) template void gather_rows(Cuda, Matrix<const T>, Index, const I*, Matrix<T>);
-#define TARTAN_INSTANTIATE(T)             \
-  TARTAN_INSTANTIATE_IDS(T, std::int32_t) \
-  TARTAN_INSTANTIATE_IDS(T, std::int64_t)
-TARTAN_FOR_EACH_ELEMENT_TYPE(TARTAN_INSTANTIATE)
+#define TARTAN_INSTANTIATE(T, I) template void gather_rows(Cuda, Matrix<const T>, Index, const I*, Matrix<T>);
+TARTAN_FOR_EACH_LOOKUP(TARTAN_INSTANTIATE)
+TARTAN_WITH_IDS(TARTAN_INSTANTIATE, std::int32_t)
+TARTAN_WITH_IDS(TARTAN_INSTANTIATE, std::int64_t)
 #undef TARTAN_INSTANTIATE
-#undef TARTAN_INSTANTIATE_IDS
 
 }  // namespace tartan::kernels

@@ -164,13 +164,11 @@ void gather_tables(Cuda cuda, std::span<const TableColumns<T>> tables, const I* 
   }
 }
 
-#define TARTAN_INSTANTIATE_IDS(T, I) \
+#define TARTAN_INSTANTIATE(T, I) \
   template void gather_tables(Cuda, std::span<const TableColumns<T>>, const I*, Matrix<T>);
-#define TARTAN_INSTANTIATE(T)             \
-  TARTAN_INSTANTIATE_IDS(T, std::int32_t) \
-  TARTAN_INSTANTIATE_IDS(T, std::int64_t)
-TARTAN_FOR_EACH_ELEMENT_TYPE(TARTAN_INSTANTIATE)
+TARTAN_FOR_EACH_LOOKUP(TARTAN_INSTANTIATE)
+TARTAN_WITH_IDS(TARTAN_INSTANTIATE, std::int32_t)
+TARTAN_WITH_IDS(TARTAN_INSTANTIATE, std::int64_t)
 #undef TARTAN_INSTANTIATE
-#undef TARTAN_INSTANTIATE_IDS
 
 }  // namespace tartan::kernels

@@ -18,16 +18,23 @@ namespace tartan::kernels {
 __device__ inline Index grid_thread() { return Index{blockIdx.x} * blockDim.x + threadIdx.x; }
 __device__ inline Index grid_threads() { return Index{gridDim.x} * blockDim.x; }
 
+/// The multiprocessors of the current device, and the threads of which each has room.
+struct Processors {
+  Index count, threads;
+};
+inline Processors processors() {
+  int device = 0, count = 0, threads = 0;
+  check_cuda(cudaGetDevice(&device), "asking for the current device");
+  check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "asking for processors");
+  check_cuda(cudaDeviceGetAttribute(&threads, cudaDevAttrMaxThreadsPerMultiProcessor, device), "asking for threads");
+  return {count, threads};
+}
+
 /// A one-dimensional grid for a grid-stride loop over `count` items by blocks of `threads`: one item a thread, or as
 /// many blocks as are resident at once on the current device where that is less.
 inline dim3 grid_for(Index count, int threads) {
-  int device = 0;
-  int processors = 0;
-  int resident = 0;
-  check_cuda(cudaGetDevice(&device), "asking for the current device");
-  check_cuda(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device), "asking for processors");
-  check_cuda(cudaDeviceGetAttribute(&resident, cudaDevAttrMaxThreadsPerMultiProcessor, device), "asking for threads");
-  const Index most = Index{processors} * std::max(resident / threads, 1);
+  const auto there = processors();
+  const Index most = there.count * std::max<Index>(there.threads / threads, 1);
   return {static_cast<unsigned>(std::min((count + threads - 1) / threads, most))};
 }
 
@@ -35,13 +42,9 @@ inline dim3 grid_for(Index count, int threads) {
 /// or as many as are resident at once on the current device where that is less.
 template <class... Parameters>
 dim3 resident_grid(void (*kernel)(Parameters...), Index blocks, int threads) {
-  int device = 0;
-  int processors = 0;
   int resident = 0;
-  check_cuda(cudaGetDevice(&device), "asking for the current device");
-  check_cuda(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device), "asking for processors");
   check_cuda(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, threads, 0), "asking for residency");
-  return {static_cast<unsigned>(std::min(blocks, Index{processors} * std::max(resident, 1)))};
+  return {static_cast<unsigned>(std::min(blocks, processors().count * std::max(resident, 1)))};
 }
 
 /// Enqueues kernel(args...) on `stream`, which belongs to the current device, on `grid` blocks of `block` threads with

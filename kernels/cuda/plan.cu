@@ -1,6 +1,8 @@
 #include <cub/cub.cuh>
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "base/element_types.hpp"
+#include "device/cuda_runtime.hpp"
 #include "kernels/cuda/device_array.hpp"
 #include "kernels/cuda/launch.hpp"
 #include "kernels/cuda/plan_arrays.hpp"
@@ -22,20 +25,6 @@ namespace tartan::kernels {
 
 using namespace plan_layout;
 
-namespace {
-
-/// Lets what is enqueued on `later` from now on wait for what was enqueued on `earlier` before.
-cudaError_t order(cudaStream_t earlier, cudaStream_t later) {
-  cudaEvent_t event = nullptr;
-  if (const auto error = cudaEventCreateWithFlags(&event, cudaEventDisableTiming); error != cudaSuccess) return error;
-  auto error = cudaEventRecord(event, earlier);
-  if (error == cudaSuccess) error = cudaStreamWaitEvent(later, event, 0);
-  (void)cudaEventDestroy(event);
-  return error;
-}
-
-}  // namespace
-
 struct CudaRowPlan::State {
   State(PlanView seen, DeviceArray<std::byte> block, cudaStream_t maker, Index workspace)
       : view{seen},
@@ -47,7 +36,7 @@ struct CudaRowPlan::State {
     int before = 0;
     if (users.empty() || cudaGetDevice(&before) != cudaSuccess) return;
     (void)cudaSetDevice(sizes.device());
-    for (const auto user : users) (void)order(user, stream);
+    for (const auto user : users) (void)device::order(user, stream);
     (void)cudaSetDevice(before);
   }
   State(const State&) = delete;
@@ -122,26 +111,25 @@ __global__ void write_tiles(const Word* keys, const Word* positions, Index count
   write_block(key, position, rows, begin, end, count, joined(before[blockIdx.x], measured), plan);
 }
 
-constexpr int sort_threads = 1024;
+constexpr int most_sort_threads = 1024;
 
 /// The whole plan of at most a tile of ids, by one block: hits are numbers row · 2^12 + position, sorted by a bitonic
-/// network of Batcher's.
+/// network of Batcher's. `size` is a power of two, at least 64 and `count`.
 template <class I>
-__global__ void __launch_bounds__(sort_threads)
-    plan_in_block(const I* ids, int count, Index first_row, Index rows, Index padding, PlanArrays plan,
+__global__ void __launch_bounds__(most_sort_threads)
+    plan_in_block(const I* ids, int count, int size, Index first_row, Index rows, Index padding, PlanArrays plan,
                   std::uint32_t* positions) {
   __shared__ std::uint64_t hits[tile];
-  __shared__ Span warps[sort_threads / 32];
-  int size = 64;
-  while (size < count) size *= 2;
-  for (int i = static_cast<int>(threadIdx.x); i < size; i += sort_threads) {
+  __shared__ Span warps[most_sort_threads / 32];
+  const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+  for (int i = thread; i < size; i += threads) {
     const Index row = i < count ? row_hit(ids[i], first_row, rows, padding) : rows;
     hits[i] = static_cast<std::uint64_t>(row) << tile_bits | static_cast<std::uint64_t>(i);
   }
   __syncthreads();
   for (int sorted = 2; sorted <= size; sorted *= 2) {
     for (int distance = sorted / 2; distance > 0; distance /= 2) {
-      for (int pair = static_cast<int>(threadIdx.x); pair < size / 2; pair += sort_threads) {
+      for (int pair = thread; pair < size / 2; pair += threads) {
         const int low = (pair & ~(distance - 1)) * 2 + (pair & (distance - 1)), high = low + distance;
         const std::uint64_t a = hits[low], b = hits[high];
         if ((a > b) == ((low & sorted) == 0)) {
@@ -163,7 +151,7 @@ __global__ void __launch_bounds__(sort_threads)
   if (threadIdx.x == 0) close_plan(measured.all, plan);
   __syncthreads();
   write_block(key, position, rows, Index{0}, Index{count}, Index{count}, measured.before_warp, plan);
-  for (int i = static_cast<int>(threadIdx.x); i < count; i += sort_threads) {
+  for (int i = thread; i < count; i += threads) {
     positions[i] = static_cast<std::uint32_t>(position(i));
   }
 }
@@ -224,8 +212,9 @@ template <class I>
 CudaRowPlan plan_by_block(cudaStream_t stream, const I* ids, Index count, Index first_row, Index rows, Index padding) {
   PlanMemory<std::uint32_t> memory(count, rows, stream);
   const auto arrays = memory.arrays();
-  launch(plan_in_block<I>, 1, sort_threads, 0, stream, ids, static_cast<int>(count), first_row, rows, padding, arrays,
-         memory.positions());
+  const int size = std::max(64, static_cast<int>(std::bit_ceil(static_cast<std::uint64_t>(count))));
+  launch(plan_in_block<I>, 1, std::min(size / 2, most_sort_threads), 0, stream, ids, static_cast<int>(count), size,
+         first_row, rows, padding, arrays, memory.positions());
   return CudaRowPlan(
       std::make_shared<CudaRowPlan::State>(view(arrays, count, rows), std::move(memory.block), stream, Index{0}));
 }
@@ -255,7 +244,7 @@ CudaRowPlan plan_by_radix(cudaStream_t caller, cudaStream_t maker, const I* ids,
   launch(name_hits<Word, I>, grid_for(count, 256), 256, 0, caller, ids, count, first_row, rows, padding, keys,
          positions);
   if (maker != caller) {
-    check_cuda(order(caller, maker), "ordering streams");
+    check_cuda(device::order(caller, maker), "ordering streams");
     memory.block.free_on(maker);
     space.free_on(maker);
   }

@@ -10,6 +10,7 @@
 
 #include "base/fail.hpp"
 #include "device/cuda_check.hpp"
+#include "device/cuda_runtime.hpp"
 #include "device/memory.hpp"
 
 namespace tartan {
@@ -51,16 +52,11 @@ std::map<int, cudaStream_t>& scoped() {
   return streams;
 }
 
-/// What is enqueued on `next` from now on waits for what is enqueued on `first`.
-void order(Device device, cudaStream_t first, cudaStream_t next) {
-  if (first == next) return;
+/// What is enqueued on `later` from now on waits for what is enqueued on `earlier`.
+void order(Device device, cudaStream_t earlier, cudaStream_t later) {
+  if (earlier == later) return;
   const device::Current current(device);
-  cudaEvent_t event = nullptr;
-  check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
-  const auto recorded = cudaEventRecord(event, first);
-  const auto waits = recorded == cudaSuccess ? cudaStreamWaitEvent(next, event, 0) : recorded;
-  (void)cudaEventDestroy(event);
-  check_cuda(waits, "the order of two streams");
+  check_cuda(device::order(earlier, later), "the order of two streams");
 }
 
 /// Page-locked blocks that wait for the next use. At most `kept` bytes of them; to lock pages costs more than to copy
@@ -190,6 +186,22 @@ class Uploads {
 };
 
 }  // namespace
+
+cudaMemPool_t pool() {
+  int device = 0;
+  check_cuda(cudaGetDevice(&device), "the current device");
+  return own(Device::cuda(device)).pool;
+}
+
+cudaError_t order(cudaStream_t earlier, cudaStream_t later) noexcept {
+  cudaEvent_t event = nullptr;
+  auto error = cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
+  if (error != cudaSuccess) return error;
+  error = cudaEventRecord(event, earlier);
+  if (error == cudaSuccess) error = cudaStreamWaitEvent(later, event, 0);
+  (void)cudaEventDestroy(event);
+  return error;
+}
 
 Current::Current(Device device) {
   if (device.is_cpu()) return;
