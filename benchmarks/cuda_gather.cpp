@@ -1,23 +1,19 @@
 // The lookups on a GPU against a copy on the same GPU:
 //   bench_cuda_gather [repetitions [scale]]
 // Rows and lookups are divided by `scale`, for a GPU whose memory does not hold them all.
-#include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdlib>
 #include <map>
-#include <memory>
 #include <numeric>
-#include <random>
-#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include <tartan/version.hpp>
 
+#include "benchmarks/cuda_timing.hpp"
 #include "kernels/bags.hpp"
 #include "kernels/rows.hpp"
 #include "kernels/tables.hpp"
@@ -25,6 +21,7 @@
 namespace {
 
 using namespace tartan;
+using namespace tartan::benchmarks;
 using namespace tartan::kernels;
 
 constexpr Index most_lookups = 1'048'576;
@@ -33,103 +30,6 @@ constexpr std::size_t out_of_caches = std::size_t{1} << 28;  // bytes written be
 
 int repetitions = 50;
 Index scale = 1;
-cudaStream_t stream;
-
-void check(cudaError_t status) {
-  if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));
-}
-
-/// Memory of the device; every byte has been written.
-template <class T>
-class Array {
- public:
-  explicit Array(Index size) : size_{size} {
-    void* memory = nullptr;
-    check(cudaMalloc(&memory, bytes()));
-    data_.reset(static_cast<T*>(memory));
-    check(cudaMemsetAsync(memory, 1, bytes(), stream));
-  }
-  explicit Array(const std::vector<T>& values) : Array(static_cast<Index>(values.size())) {
-    check(cudaMemcpyAsync(data(), values.data(), bytes(), cudaMemcpyHostToDevice, stream));
-    check(cudaStreamSynchronize(stream));
-  }
-
-  T* data() const { return data_.get(); }
-  std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
-
- private:
-  struct Free {
-    void operator()(T* data) const { cudaFree(data); }
-  };
-  std::unique_ptr<T, Free> data_;
-  Index size_;
-};
-
-struct Quartiles {
-  double low, median, high;
-};
-
-/// The times of call(0), call(1), ... in milliseconds, enqueued one behind the other.
-template <class Call>
-Quartiles milliseconds(Call&& call) {
-  std::vector<cudaEvent_t> marks(static_cast<std::size_t>(repetitions) + 1);
-  for (auto& mark : marks) check(cudaEventCreate(&mark));
-  for (int i = 0; i < 3; ++i) call(i);
-  for (std::size_t i = 0; i < marks.size(); ++i) {
-    if (i > 0) call(static_cast<int>(i));
-    check(cudaEventRecord(marks[i], stream));
-  }
-  check(cudaStreamSynchronize(stream));
-  std::vector<double> times;
-  for (std::size_t i = 1; i < marks.size(); ++i) {
-    float time = 0;
-    check(cudaEventElapsedTime(&time, marks[i - 1], marks[i]));
-    times.push_back(time);
-  }
-  for (const auto mark : marks) check(cudaEventDestroy(mark));
-  std::ranges::sort(times);
-  const std::size_t n = times.size();
-  return {times[n / 4], times[n / 2], times[3 * n / 4]};
-}
-
-enum class Law { uniform, zipf };
-const char* name(Law law) { return law == Law::uniform ? "uniform" : "zipf 1.05"; }
-
-/// Zipf: rank r has a probability in proportion to r^-1.05; the ranks are scattered over the table.
-class Zipf {
- public:
-  explicit Zipf(Index rows) : row_of_rank_(static_cast<std::size_t>(rows)) {
-    double sum = 0;
-    for (Index r = 0; r < rows; ++r) cumulated_.push_back(sum += std::pow(static_cast<double>(r + 1), -1.05));
-    std::iota(row_of_rank_.begin(), row_of_rank_.end(), 0);
-    std::ranges::shuffle(row_of_rank_, std::mt19937_64{7});
-  }
-  template <class Random>
-  Index operator()(Random& random) const {
-    std::uniform_real_distribution<double> uniform{0, cumulated_.back()};
-    const auto rank =
-        static_cast<std::size_t>(std::ranges::lower_bound(cumulated_, uniform(random)) - cumulated_.begin());
-    return row_of_rank_[std::min(rank, row_of_rank_.size() - 1)];
-  }
-
- private:
-  std::vector<double> cumulated_;
-  std::vector<Index> row_of_rank_;
-};
-
-std::vector<Index> draw_ids(Law law, Index rows, Index count, std::uint64_t seed) {
-  static std::map<Index, Zipf> zipf;
-  std::mt19937_64 random{seed};
-  std::vector<Index> ids(static_cast<std::size_t>(count));
-  if (law == Law::uniform) {
-    std::uniform_int_distribution<Index> row{0, rows - 1};
-    for (Index& id : ids) id = row(random);
-  } else {
-    const Zipf& row = zipf.try_emplace(rows, rows).first->second;
-    for (Index& id : ids) id = row(random);
-  }
-  return ids;
-}
 
 /// Lists of ids in turn, so that no list finds in the caches what it read the time before.
 class Lists {
@@ -188,9 +88,10 @@ void measure(const Cell& cell, Index elements, Call&& call) {
   const auto turns = static_cast<Index>(std::max<std::size_t>(2, out_of_caches / bytes + 1));
   const Array<T> out(turns * elements), source(turns * elements);
   const auto turn = [&](const Array<T>& array, int i) { return array.data() + i % turns * elements; };
-  const auto time = milliseconds([&](int i) { call(i, turn(out, i)); });
-  const auto copy = milliseconds(
-      [&](int i) { check(cudaMemcpyAsync(turn(out, i), turn(source, i), bytes, cudaMemcpyDeviceToDevice, stream)); });
+  const auto time = milliseconds(repetitions, [&](int i) { call(i, turn(out, i)); });
+  const auto copy = milliseconds(repetitions, [&](int i) {
+    check(cudaMemcpyAsync(turn(out, i), turn(source, i), bytes, cudaMemcpyDeviceToDevice, stream()));
+  });
   const double rate = 2 * static_cast<double>(bytes) / copy.median;
   const double id_bytes = cell.lookups * sizeof(Index);
   const double moved = 2 * cell.out_bytes + id_bytes;
@@ -223,7 +124,7 @@ void one_table(const std::string& what, Law law, Index rows, Index columns, cons
                                : ""};
   cell.target_ratio = row_bytes >= 256 ? 0.85 : row_bytes >= 128 ? 0.7 : 0;
   measure<T>(cell, lookups * columns, [&](int i, T* out) {
-    gather_rows(Cuda{stream}, Matrix<const T>{table.data(), rows, columns, columns}, Index{0}, ids[i],
+    gather_rows(Cuda{stream()}, Matrix<const T>{table.data(), rows, columns, columns}, Index{0}, ids[i],
                 Matrix<T>{out, lookups, columns, columns});
   });
 }
@@ -251,7 +152,7 @@ void many_tables(const std::string& what, Law law, Index rows, const std::vector
             target_time > 0 ? fmt::format("<= {} ms:", target_time) : ""};
   cell.target_time = target_time;
   measure<float>(cell, batch * total, [&](int i, float* out) {
-    gather_tables<float>(Cuda{stream}, slots, ids[i], Matrix<float>{out, batch, total, total});
+    gather_tables<float>(Cuda{stream()}, slots, ids[i], Matrix<float>{out, batch, total, total});
   });
 }
 
@@ -275,8 +176,8 @@ void bags(Law law, Index rows, Index columns) {
                   2 * (ids.distinct() + static_cast<double>(count)) / (lookups + static_cast<double>(count)) - 1,
                   ""};
   measure<float>(cell, count * columns, [&](int i, float* out) {
-    sum_bags(Cuda{stream}, Matrix<const float>{table.data(), rows, columns, columns}, Index{0}, ids[i], offsets.data(),
-             nullptr, nullptr, Index{-1}, Matrix<float>{out, count, columns, columns});
+    sum_bags(Cuda{stream()}, Matrix<const float>{table.data(), rows, columns, columns}, Index{0}, ids[i],
+             offsets.data(), nullptr, nullptr, Index{-1}, Matrix<float>{out, count, columns, columns});
   });
 }
 
@@ -293,12 +194,10 @@ part of the target.
 int main(int argc, char** argv) {
   if (argc > 1) repetitions = std::max(1, std::atoi(argv[1]));
   if (argc > 2) scale = std::max<Index>(1, std::atoll(argv[2]));
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+  if (!found_device()) {
     fmt::print("not run on a GPU: there is none\n");
     return 0;
   }
-  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   cudaDeviceProp device{};
   check(cudaGetDeviceProperties(&device, 0));
   fmt::print("{}\n{}, {} repetitions{}\n{}", build_info().to_string(), device.name, repetitions,

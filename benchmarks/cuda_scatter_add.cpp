@@ -1,120 +1,38 @@
 // The ordered backward on a GPU against a copy on the same GPU, and against atomic additions:
-//   bench_cuda_scatter_add [milliseconds per figure]
-#include <cuda_runtime_api.h>
+//   bench_cuda_scatter_add [repetitions]
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <cstdlib>
-#include <map>
 #include <random>
-#include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <tartan/version.hpp>
 
+#include "benchmarks/cuda_timing.hpp"
 #include "kernels/row_updates.hpp"
 #include "kernels/rows.hpp"
 
 namespace {
 
 using namespace tartan;
+using namespace tartan::benchmarks;
 using namespace tartan::kernels;
 
-void check(cudaError_t status) {
-  if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));
-}
+int repetitions = 50;
 
-cudaStream_t stream;
-double budget = 200;  // milliseconds of measurements for a figure
-
-template <class T>
-class Array {
- public:
-  explicit Array(Index size) : size_{size} {
-    void* memory = nullptr;
-    check(cudaMalloc(&memory, bytes()));
-    data_ = static_cast<T*>(memory);
-    check(cudaMemsetAsync(data_, 0, bytes(), stream));
-  }
-  explicit Array(const std::vector<T>& values) : Array(static_cast<Index>(values.size())) {
-    check(cudaMemcpyAsync(data_, values.data(), bytes(), cudaMemcpyHostToDevice, stream));
-    check(cudaStreamSynchronize(stream));
-  }
-  ~Array() { cudaFree(data_); }
-  Array(const Array&) = delete;
-  Array& operator=(const Array&) = delete;
-
-  T* data() const { return data_; }
-  std::size_t bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
-
- private:
-  T* data_ = nullptr;
-  Index size_;
-};
-
-/// The median time of a call in milliseconds, by events around it.
 template <class Call>
-double milliseconds(Call&& call) {
-  cudaEvent_t start = nullptr, stop = nullptr;
-  check(cudaEventCreate(&start));
-  check(cudaEventCreate(&stop));
-  call();
-  check(cudaStreamSynchronize(stream));
-  std::vector<double> times;
-  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double, std::milli>(budget);
-  while (times.size() < 5 || std::chrono::steady_clock::now() < end) {
-    check(cudaEventRecord(start, stream));
-    call();
-    check(cudaEventRecord(stop, stream));
-    check(cudaEventSynchronize(stop));
-    float time = 0;
-    check(cudaEventElapsedTime(&time, start, stop));
-    times.push_back(time);
-  }
-  check(cudaEventDestroy(start));
-  check(cudaEventDestroy(stop));
-  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
-  return times[times.size() / 2];
+double median(Call&& call) {
+  return milliseconds(repetitions, [&](int) { call(); }).median;
 }
 
 /// Bytes read and written by a copy in a millisecond: of 1 GiB.
 double copy_rate() {
   const Array<std::byte> from(Index{1} << 30), to(Index{1} << 30);
-  const double time = milliseconds(
-      [&] { check(cudaMemcpyAsync(to.data(), from.data(), from.bytes(), cudaMemcpyDeviceToDevice, stream)); });
+  const double time =
+      median([&] { check(cudaMemcpyAsync(to.data(), from.data(), from.bytes(), cudaMemcpyDeviceToDevice, stream())); });
   return 2 * static_cast<double>(from.bytes()) / time;
-}
-
-enum class Law { uniform, zipf, half_on_one };
-const char* name(Law law) {
-  return law == Law::uniform ? "uniform" : law == Law::zipf ? "zipf 1.05" : "half on one row";
-}
-
-std::vector<Index> draw_ids(Law law, Index rows, Index count) {
-  std::mt19937_64 random{1};
-  std::uniform_int_distribution<Index> row{0, rows - 1};
-  std::vector<Index> ids(static_cast<std::size_t>(count));
-  for (Index& id : ids) id = row(random);
-  if (law == Law::half_on_one) {
-    for (std::size_t i = 0; i < ids.size(); i += 2) ids[i] = rows / 3;
-  } else if (law == Law::zipf) {
-    static std::map<Index, std::vector<double>> cumulated;
-    auto& sums = cumulated[rows];
-    if (sums.empty()) {
-      double sum = 0;
-      for (Index r = 0; r < rows; ++r) sums.push_back(sum += std::pow(static_cast<double>(r + 1), -1.05));
-    }
-    std::uniform_real_distribution<double> uniform{0, sums.back()};
-    for (Index& id : ids) {
-      const Index rank = std::min(rows - 1, std::lower_bound(sums.begin(), sums.end(), uniform(random)) - sums.begin());
-      id = rank * 2'654'435'761 % rows;
-    }
-  }
-  return ids;
 }
 
 void line(const std::string& cell, double time, const std::string& ratio, const std::string& target) {
@@ -124,7 +42,7 @@ void line(const std::string& cell, double time, const std::string& ratio, const 
 
 /// Adds the contributions of ids to rows of a table, planned, with the plan, and by atomic additions.
 void scatter(double rate, Law law, Index rows, Index count, Index columns) {
-  const Cuda where{stream};
+  const Cuda where{stream()};
   const Array<Index> ids(draw_ids(law, rows, count));
   const Array<float> terms(count * columns), table(rows * columns);
   const Matrix<const float> from{terms.data(), count, columns, columns};
@@ -132,10 +50,10 @@ void scatter(double rate, Law law, Index rows, Index count, Index columns) {
   const auto make = [&] { return plan_rows(where, ids.data(), count, Index{0}, rows, Index{-1}); };
   const auto plan = make();
 
-  const double folded = milliseconds([&] { accumulate_rows(where, plan, from, to); });
-  const double whole = milliseconds([&] { accumulate_rows(where, make(), from, to); });
+  const double folded = median([&] { accumulate_rows(where, plan, from, to); });
+  const double whole = median([&] { accumulate_rows(where, make(), from, to); });
   const double atomic =
-      milliseconds([&] { accumulate_rows_atomic(where, ids.data(), count, Index{0}, Index{-1}, from, to); });
+      median([&] { accumulate_rows_atomic(where, ids.data(), count, Index{0}, Index{-1}, from, to); });
 
   const double row_bytes = static_cast<double>(columns) * sizeof(float);
   const double best =
@@ -158,7 +76,7 @@ void scatter(double rate, Law law, Index rows, Index count, Index columns) {
 
 /// Backward and SGD of ten tables, as one table of all their rows.
 void ten_tables(double rate) {
-  const Cuda where{stream};
+  const Cuda where{stream()};
   constexpr Index tables = 10, rows = 1'677'721, columns = 128, count = 1'048'570, each = count / tables;
   const auto drawn = draw_ids(Law::zipf, rows, each);
   std::vector<Index> all;
@@ -174,8 +92,8 @@ void ten_tables(double rate) {
   const auto plan = make();
   const double best =
       static_cast<double>(count) * (columns * 4.0 + 8) + 2.0 * static_cast<double>(plan.distinct()) * columns * 4;
-  const double planned = milliseconds([&] { sgd_rows<float>(where, plan, from, 0.1F, to); });
-  const double whole = milliseconds([&] { sgd_rows<float>(where, make(), from, 0.1F, to); });
+  const double planned = median([&] { sgd_rows<float>(where, plan, from, 0.1F, to); });
+  const double whole = median([&] { sgd_rows<float>(where, make(), from, 0.1F, to); });
   const std::string cell = "backward + SGD, 10 x 1,677,721 x 128, 1,048,570 ids, zipf 1.05";
   line(cell, whole, fmt::format("{:.2f} of copy", best / whole / rate),
        fmt::format("<= 0.35 ms: {:.2f} of it", whole / 0.35));
@@ -184,21 +102,19 @@ void ten_tables(double rate) {
 
   const Array<float> state(to.rows * columns);
   const Matrix<float> sums{state.data(), to.rows, columns, columns};
-  line("  Adagrad, planned", milliseconds([&] { adagrad_rows<float>(where, plan, from, 0.1F, 1e-8F, sums, to); }), "",
-       "");
+  line("  Adagrad, planned", median([&] { adagrad_rows<float>(where, plan, from, 0.1F, 1e-8F, sums, to); }), "", "");
   line("  row-wise Adagrad, planned",
-       milliseconds([&] { rowwise_adagrad_rows<float>(where, plan, from, 0.1F, 1e-8F, state.data(), to); }), "", "");
+       median([&] { rowwise_adagrad_rows<float>(where, plan, from, 0.1F, 1e-8F, state.data(), to); }), "", "");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1) budget = std::atof(argv[1]);
-  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-  cudaMemPool_t pool = nullptr;
-  check(cudaDeviceGetDefaultMemPool(&pool, 0));
-  std::uint64_t kept = ~std::uint64_t{0};
-  check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &kept));
+  if (argc > 1) repetitions = std::max(1, std::atoi(argv[1]));
+  if (!found_device()) {
+    fmt::print("not run on a GPU: there is none\n");
+    return 0;
+  }
   const double rate = copy_rate();
   fmt::print("{}\nfloat; copy {:.2f} TB/s, read and written; medians; fractions count the bytes that move at best\n",
              build_info().to_string(), rate / 1e9);
