@@ -131,7 +131,7 @@ void check_rows(Device device, Index rows, Index columns, int fields, bool weigh
   }
 }
 
-TEMPLATE_TEST_CASE("statistics of shards of rows, and of whole rows from those", "[kernels][sanitizer]", float, double,
+TEMPLATE_TEST_CASE("statistics of shards of rows, and of whole rows from those", "[kernels]", float, double,
                    bfloat16, half) {
   for (const auto device : devices()) {
     for (const Index columns : {0, 1, 5, 31, 33, 64, 100, 1500}) {
@@ -208,7 +208,7 @@ void check_gradients(Device device, Index rows, Index columns, bool weighted, do
   }
 }
 
-TEMPLATE_TEST_CASE("losses of rows and their gradients", "[kernels][sanitizer]", float, double, bfloat16, half) {
+TEMPLATE_TEST_CASE("losses of rows and their gradients", "[kernels]", float, double, bfloat16, half) {
   for (const auto device : devices()) {
     for (const Index columns : {1, 5, 33, 100}) {
       for (const bool weighted : {false, true}) {
@@ -254,7 +254,7 @@ void check_ranks(Device device, Index rows, Index columns, Index k, std::vector<
   }
 }
 
-TEMPLATE_TEST_CASE("the k greatest of a row: ties to the lowest class, NaN first", "[kernels][sanitizer]", float,
+TEMPLATE_TEST_CASE("the k greatest of a row: ties to the lowest class, NaN first", "[kernels]", float,
                    double, bfloat16, half) {
   using T = TestType;
   for (const auto device : devices()) {

@@ -71,7 +71,7 @@ void check_widths() {
   }
 }
 
-TEST_CASE("bags on a CUDA device are those of the CPU", "[kernels][cuda][sanitizer]") {
+TEST_CASE("bags on a CUDA device are those of the CPU", "[kernels][cuda]") {
   check_widths<float, std::int32_t>();
   check_widths<double, std::int64_t>();
   check_widths<bfloat16, std::int64_t>();
@@ -84,14 +84,13 @@ TEST_CASE("bags on a CUDA device are those of the CPU", "[kernels][cuda][sanitiz
   check_bags<double, std::int32_t>({0}, Storage<double>{rows, 5}, 0, 0);
 }
 
-TEST_CASE("more bags than a CUDA device has threads at once", "[kernels][cuda][sanitizer]") {
+TEST_CASE("more bags than a CUDA device has threads at once", "[kernels][cuda]") {
   std::vector<Index> offsets{0};
   for (Index b = 0; b < 6000; ++b) offsets.push_back(offsets.back() + b % 5);
   check_bags<float, std::int64_t>(offsets, Storage<float>{rows, 12}, 0, 0);
 }
 
-TEST_CASE("on a CUDA device the first of equal hits wins, and a NaN only where it comes first",
-          "[kernels][cuda][sanitizer]") {
+TEST_CASE("on a CUDA device the first of equal hits wins, and a NaN only where it comes first", "[kernels][cuda]") {
   constexpr float nan = std::numeric_limits<float>::quiet_NaN();
   const auto table = there(std::vector<float>{1, nan, 2, -0.0f, 1, 3, 2, 0.0f});
   const auto ids = there(std::vector<Index>{0, 1, 0, 1, 0});
@@ -130,7 +129,7 @@ void check_hit_dots(Index columns, Index gap, Index offset) {
   }
 }
 
-TEST_CASE("the dots of hits on a CUDA device are those of the CPU", "[kernels][cuda][sanitizer]") {
+TEST_CASE("the dots of hits on a CUDA device are those of the CPU", "[kernels][cuda]") {
   for (const Index columns : widths()) {
     check_hit_dots<float, std::int32_t>(columns, columns % 4, columns % 5);
     check_hit_dots<double, std::int64_t>(columns, columns % 2, 0);

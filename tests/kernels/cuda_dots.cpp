@@ -45,8 +45,7 @@ void check_dots(Index rows, Index k, Index columns, Index gap, Index offset) {
   REQUIRE(sums_there == sums);
 }
 
-TEST_CASE("row dots, their adjoint and their leaves on a CUDA device are the naive ones",
-          "[kernels][cuda][sanitizer]") {
+TEST_CASE("row dots, their adjoint and their leaves on a CUDA device are the naive ones", "[kernels][cuda]") {
   for (const Index columns : widths()) {
     for (const Index k : {0, 1, 6}) {
       check_dots<float>(5, k, columns, columns % 3, columns % 5);
@@ -58,12 +57,12 @@ TEST_CASE("row dots, their adjoint and their leaves on a CUDA device are the nai
   check_dots<double>(0, 0, 0, 0, 0);
 }
 
-TEST_CASE("more row dots than a CUDA device has threads at once", "[kernels][cuda][sanitizer]") {
+TEST_CASE("more row dots than a CUDA device has threads at once", "[kernels][cuda]") {
   check_dots<float>(700, 4, 20, 0, 0);
   check_dots<double>(301, 3, 5, 1, 0);
 }
 
-TEST_CASE("leaves are folded in groups of 32 on a CUDA device", "[kernels][cuda][sanitizer]") {
+TEST_CASE("leaves are folded in groups of 32 on a CUDA device", "[kernels][cuda]") {
   for (const Index leaves : {0, 1, 2, 31, 32, 33, 63, 64, 65, 1024, 1025, 40'000}) {
     const Storage<float> terms{3, leaves};
     Storage<float> expected{3, 1};

@@ -43,8 +43,8 @@ void check_both(const char* name, Index inputs, Index outputs, Index offset, Ker
   CHECK(std::ranges::equal(result, out, [](T x, T y) { return same_bits(x, y) || (x != x && y != y); }));
 }
 
-TEMPLATE_TEST_CASE("element-wise kernels have the CPU's bits on a CUDA device", "[kernels][sanitizer]", float, double,
-                   bfloat16, half) {
+TEMPLATE_TEST_CASE("element-wise kernels have the CPU's bits on a CUDA device", "[kernels]", float, double, bfloat16,
+                   half) {
   using T = TestType;
   const auto factor = static_cast<Accumulator<T>>(0.3);
   for (const Index n : {0, 1, 3, 4, 5, 1023, 5000}) {
@@ -65,7 +65,7 @@ TEMPLATE_TEST_CASE("element-wise kernels have the CPU's bits on a CUDA device", 
   }
 }
 
-TEST_CASE("integers are filled on a CUDA device", "[kernels][sanitizer]") {
+TEST_CASE("integers are filled on a CUDA device", "[kernels]") {
   auto ids = there(std::vector<std::int32_t>(9));
   auto long_ids = there(std::vector<std::int64_t>(9));
   on(gpu(), [&](auto where) {
@@ -78,7 +78,7 @@ TEST_CASE("integers are filled on a CUDA device", "[kernels][sanitizer]") {
   CHECK(back(long_ids) == expected);
 }
 
-TEMPLATE_TEST_CASE("sums have the CPU's bits on a CUDA device", "[kernels][sanitizer]", float, double, bfloat16, half) {
+TEMPLATE_TEST_CASE("sums have the CPU's bits on a CUDA device", "[kernels]", float, double, bfloat16, half) {
   using T = TestType;
   for (const Index n : {0, 1, 255, 256, 257, 4096, 4097, 70'000}) {
     check_both<T>("sum", n, 1, 1, [=](auto where, auto, const T* b, T* out) { sum(where, b, n, out); });
@@ -91,8 +91,8 @@ TEMPLATE_TEST_CASE("sums have the CPU's bits on a CUDA device", "[kernels][sanit
   }
 }
 
-TEMPLATE_TEST_CASE("rows and columns of matrices have the CPU's bits on a CUDA device", "[kernels][sanitizer]", float,
-                   double, bfloat16, half) {
+TEMPLATE_TEST_CASE("rows and columns of matrices have the CPU's bits on a CUDA device", "[kernels]", float, double,
+                   bfloat16, half) {
   using T = TestType;
   for (const Index rows : {0, 1, 31, 32, 33, 1100}) {
     for (const Index columns : {0, 1, 9, 70}) {
@@ -166,7 +166,7 @@ void check_products(Index m, Index n, Index k, Index gap) {
       turned(a_t), at(b));
 }
 
-TEMPLATE_TEST_CASE("matrix products on a CUDA device", "[kernels][sanitizer]", float, double, bfloat16, half) {
+TEMPLATE_TEST_CASE("matrix products on a CUDA device", "[kernels]", float, double, bfloat16, half) {
   for (const Index m : {0, 1, 2, 33}) {
     for (const Index n : {0, 1, 3, 65}) {
       for (const Index k : {0, 1, 7, 130}) {

@@ -46,8 +46,7 @@ void check_widths() {
   }
 }
 
-TEST_CASE("gathers on a CUDA device copy the shard's rows and give rows of -0.0 for the others",
-          "[kernels][cuda][sanitizer]") {
+TEST_CASE("gathers on a CUDA device copy the shard's rows and give rows of -0.0 for the others", "[kernels][cuda]") {
   check_widths<float, std::int32_t>();
   check_widths<double, std::int64_t>();
   check_widths<bfloat16, std::int32_t>();
@@ -56,7 +55,7 @@ TEST_CASE("gathers on a CUDA device copy the shard's rows and give rows of -0.0 
   check_widths<std::int64_t, std::int32_t>();
 }
 
-TEST_CASE("gathers use no wider accesses than all addresses allow", "[kernels][cuda][sanitizer]") {
+TEST_CASE("gathers use no wider accesses than all addresses allow", "[kernels][cuda]") {
   const auto ids = ids_around<Index>(37, 5, 11);
   for (const Index columns : {4, 6, 8, 32, 64, 132}) {
     for (const Index table_gap : {0, 1, 2, 4}) {
@@ -69,7 +68,7 @@ TEST_CASE("gathers use no wider accesses than all addresses allow", "[kernels][c
   }
 }
 
-TEST_CASE("gathers of any number of ids on a CUDA device", "[kernels][cuda][sanitizer]") {
+TEST_CASE("gathers of any number of ids on a CUDA device", "[kernels][cuda]") {
   for (const Index columns : {1, 3, 4, 16, 24, 100, 128, 300}) {
     const Storage<float> table{50, columns};
     for (const Index count : {1, 2, 3, 4, 5, 31, 32, 33, 63, 255, 256, 257, 1025}) {
@@ -78,13 +77,13 @@ TEST_CASE("gathers of any number of ids on a CUDA device", "[kernels][cuda][sani
   }
 }
 
-TEST_CASE("gathers of more rows than a device has threads at once", "[kernels][cuda][sanitizer]") {
+TEST_CASE("gathers of more rows than a device has threads at once", "[kernels][cuda]") {
   const Storage<float> narrow{400, 3}, wide{400, 36};
   check_gather(narrow, 100, skewed_ids<Index>(40'000, 90, 510), 1, 0);
   check_gather(wide, 100, skewed_ids<std::int32_t>(20'000, 90, 510), 0, 0);
 }
 
-TEST_CASE("a gather from an empty shard on a CUDA device, and gathers of nothing", "[kernels][cuda][sanitizer]") {
+TEST_CASE("a gather from an empty shard on a CUDA device, and gathers of nothing", "[kernels][cuda]") {
   const std::vector<Index> ids{0, 5, -1, 4};
   for (const Index columns : {1, 9, 64, 130}) check_gather(Storage<float>{0, columns}, 5, ids, 1, 0);
   check_gather(Storage<float>{8, 0}, 0, ids, 0, 0);
@@ -92,7 +91,7 @@ TEST_CASE("a gather from an empty shard on a CUDA device, and gathers of nothing
 }
 
 TEST_CASE("gathers from and to more elements than 32 bits count, where a CUDA device has the memory",
-          "[kernels][cuda]") {
+          "[kernels][cuda][large]") {
   constexpr Index columns = 64, count = (Index{1} << 31) / columns + 5, written = 3;
   Tensor<float> table, out;
   try {

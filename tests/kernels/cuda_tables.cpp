@@ -65,7 +65,7 @@ const std::vector<Layout> layouts{{},
                                   {.turned = true, .strided = true},
                                   {.gap = 4, .offset = 4, .turned = true}};
 
-TEST_CASE("tables gathered together on a CUDA device are those gathered one by one", "[kernels][cuda][sanitizer]") {
+TEST_CASE("tables gathered together on a CUDA device are those gathered one by one", "[kernels][cuda]") {
   for (const auto& layout : layouts) {
     for (const Index count : {0, 1, 2, 3, 5, 33, 100}) {
       check_tables<float, std::int32_t>({}, count, layout);
@@ -80,7 +80,7 @@ TEST_CASE("tables gathered together on a CUDA device are those gathered one by o
   }
 }
 
-TEST_CASE("narrow tables side by side on a CUDA device, and more than a launch takes", "[kernels][cuda][sanitizer]") {
+TEST_CASE("narrow tables side by side on a CUDA device, and more than a launch takes", "[kernels][cuda]") {
   std::vector<Index> up_to_32;
   for (Index columns = 1; columns <= 32; ++columns) up_to_32.push_back(columns);
   for (const auto& layout : layouts) {
@@ -92,7 +92,7 @@ TEST_CASE("narrow tables side by side on a CUDA device, and more than a launch t
   }
 }
 
-TEST_CASE("more lookups in tables than a device has threads at once", "[kernels][cuda][sanitizer]") {
+TEST_CASE("more lookups in tables than a device has threads at once", "[kernels][cuda]") {
   check_tables<float, std::int64_t>({16, 64, 20}, 3000, {});
   check_tables<float, std::int32_t>({1, 2, 1}, 20'000, {});
 }
