@@ -36,7 +36,7 @@ struct CudaRowPlan::State {
     int before = 0;
     if (users.empty() || cudaGetDevice(&before) != cudaSuccess) return;
     (void)cudaSetDevice(sizes.device());
-    for (const auto user : users) (void)device::order(user, stream);
+    for (const auto user : users) (void)device::order_streams(user, stream);
     (void)cudaSetDevice(before);
   }
   State(const State&) = delete;
@@ -244,7 +244,7 @@ CudaRowPlan plan_by_radix(cudaStream_t caller, cudaStream_t maker, const I* ids,
   launch(name_hits<Word, I>, grid_for(count, 256), 256, 0, caller, ids, count, first_row, rows, padding, keys,
          positions);
   if (maker != caller) {
-    check_cuda(device::order(caller, maker), "ordering streams");
+    check_cuda(device::order_streams(caller, maker), "ordering streams");
     memory.block.free_on(maker);
     space.free_on(maker);
   }

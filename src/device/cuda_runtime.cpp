@@ -56,7 +56,7 @@ std::map<int, cudaStream_t>& scoped() {
 void order(Device device, cudaStream_t earlier, cudaStream_t later) {
   if (earlier == later) return;
   const device::Current current(device);
-  check_cuda(device::order(earlier, later), "the order of two streams");
+  check_cuda(device::order_streams(earlier, later), "the order of two streams");
 }
 
 /// Page-locked blocks that wait for the next use. At most `kept` bytes of them; to lock pages costs more than to copy
@@ -193,7 +193,7 @@ cudaMemPool_t pool() {
   return own(Device::cuda(device)).pool;
 }
 
-cudaError_t order(cudaStream_t earlier, cudaStream_t later) noexcept {
+cudaError_t order_streams(cudaStream_t earlier, cudaStream_t later) noexcept {
   cudaEvent_t event = nullptr;
   auto error = cudaEventCreateWithFlags(&event, cudaEventDisableTiming);
   if (error != cudaSuccess) return error;

@@ -10,6 +10,6 @@ cudaMemPool_t pool();
 
 /// Lets what is enqueued on `later` from now on wait for what was enqueued on `earlier` before; both belong to the
 /// current device.
-cudaError_t order(cudaStream_t earlier, cudaStream_t later) noexcept;
+cudaError_t order_streams(cudaStream_t earlier, cudaStream_t later) noexcept;
 
 }  // namespace tartan::device
