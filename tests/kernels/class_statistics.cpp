@@ -131,8 +131,8 @@ void check_rows(Device device, Index rows, Index columns, int fields, bool weigh
   }
 }
 
-TEMPLATE_TEST_CASE("statistics of shards of rows, and of whole rows from those", "[kernels]", float, double,
-                   bfloat16, half) {
+TEMPLATE_TEST_CASE("statistics of shards of rows, and of whole rows from those", "[kernels]", float, double, bfloat16,
+                   half) {
   for (const auto device : devices()) {
     for (const Index columns : {0, 1, 5, 31, 33, 64, 100, 1500}) {
       for (const int fields : {2, 3, 4, 6}) {
@@ -254,8 +254,8 @@ void check_ranks(Device device, Index rows, Index columns, Index k, std::vector<
   }
 }
 
-TEMPLATE_TEST_CASE("the k greatest of a row: ties to the lowest class, NaN first", "[kernels]", float,
-                   double, bfloat16, half) {
+TEMPLATE_TEST_CASE("the k greatest of a row: ties to the lowest class, NaN first", "[kernels]", float, double, bfloat16,
+                   half) {
   using T = TestType;
   for (const auto device : devices()) {
     for (const Index columns : {1, 3, 40, 700}) {
