@@ -16,6 +16,7 @@ cxxopts::Options usage() {
       "A transformer that learns to continue a text: byte pairs, a vocabulary cut over ranks and shared by embedding "
       "and\n"
       "head, attention heads and hidden layers cut likewise, batches cut over the other axis of a grid of MPI ranks.\n"
+      "Bytes/token: what all ranks together send in a step, over the tokens of its batch.\n"
       "Launch with: mpiexec --oversubscribe -n 4 language_model --grid 2x2\n");
   const auto text = [](const char* value) { return cxxopts::value<std::string>()->default_value(value); };
   auto add = options.add_options();

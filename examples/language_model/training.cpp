@@ -24,11 +24,6 @@ double learning_rate(Index step, const Options& options) {
   return options.learning_rate * (1 + std::cos(std::numbers::pi * std::min(1.0, (now - warm_up) / rest))) / 2;
 }
 
-/// A 0-d tensor as a number, on every rank.
-double number(const tartan::Variable<float>& x) {
-  return static_cast<double>(redistribute(x, Replicate{}).value().full_tensor()[0]);
-}
-
 }  // namespace
 
 void train(const tartan::CartesianTopology& grid, Transformer& model, const Text& text, const Options& options,
@@ -58,7 +53,7 @@ void train(const tartan::CartesianTopology& grid, Transformer& model, const Text
       adam.step();
       adam.clear_gradients();
       bytes += recorder.bytes();
-      loss_sum += number(loss);
+      loss_sum += item(loss);
     }
     if (!std::isfinite(loss_sum)) {
       throw tartan::Error("the loss is not finite in step " + std::to_string(step) +
@@ -90,7 +85,7 @@ double validation_loss(Transformer& model, const Text& text, const Options& opti
     std::vector<Index> starts;
     for (Index i = 0; i < options.batch; ++i) starts.push_back(begin + i * options.context);
     const Batch batch(model.input_distribution(options.batch, options.context), part, starts);
-    sum += number(
+    sum += item(
         tartan::functional::cross_entropy(model(batch.tokens), batch.next, {.reduction = tartan::LossReduction::sum}));
   }
   return sum / static_cast<double>(predicted);

@@ -42,6 +42,7 @@
 #include <tartan/autograd/activations.hpp>
 #include <tartan/autograd/attention.hpp>
 #include <tartan/autograd/dropout.hpp>
+#include <tartan/autograd/item.hpp>
 #include <tartan/autograd/losses.hpp>
 #include <tartan/autograd/normalization.hpp>
 #include <tartan/autograd/operations.hpp>

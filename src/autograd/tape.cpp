@@ -95,6 +95,8 @@ void GradientTape::backward(const Variable<T>& loss) {
           "backward was asked of a loss that depends on no parameter recorded on this tape");
   replayed_ = true;
   innermost = outer_;
+  // This pass may look at contributions that the one around it has put off.
+  if (in_replay != nullptr) in_replay->catch_up();
   // A rule may replay a tape of its own.
   const struct Replaying {
     explicit Replaying(GradientTape* tape) { in_replay = tape; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -21,13 +22,13 @@ template <class T, class I>
 struct Question {
   Layout layout;
   Saved<I> targets;
-  DistributedTensor<T> weights;  ///< of this rank's classes, or null
+  std::optional<Saved<T>> weights;  ///< of this rank's classes, or none
   kernels::ClassLoss loss;
   int fields;
   LossReduction reduction;
   bool ordered;
 
-  const T* local_weights() const { return weights.is_null() ? nullptr : weights.local().data(); }
+  const T* local_weights() const { return weights ? weights->get().local().data() : nullptr; }
 };
 
 /// The weights as the classes are.
@@ -65,8 +66,8 @@ Question<T, I> ask(const Distribution& logits, const DistributedTensor<I>& targe
           "cross-entropy takes targets placed as {} for logits placed as {}, not as {}; redistribute(targets, "
           "target_distribution(logits.distribution()))",
           layout.rows, logits, targets.distribution());
-  DistributedTensor<T> weights;
-  if (!options.weight.is_null()) weights = placed_weights(options.weight, logits);
+  std::optional<Saved<T>> weights;
+  if (!options.weight.is_null()) weights.emplace(placed_weights(options.weight, logits));
   lookup::check_ids(targets, count,
                     {.id = "target",
                      .table = "the last dimension of the logits",

@@ -126,6 +126,11 @@ DistributedLinear<T>::DistributedLinear(const CartesianTopology& topology, Linea
   split(axes_.out, last - 1, options_.out_unit);
   split(axes_.in, last, options_.in_unit);
   applied_ = Distribution(topology, weight, std::move(placements), std::move(how));
+  // Storage cuts the same dimension once more where it is that of the rows.
+  require(!axes_.data || !axes_.out || last != 1 || !options_.storage.is_shard() || !applied_.blocks(*axes_.out),
+          "the linear layer '{}' has {} units of {} rows over {} ranks, uneven blocks that Shard(0) storage cannot cut "
+          "further: Root or Replicate",
+          name, weight[0] / options_.out_unit, options_.out_unit, grid.extent(*axes_.out));
 }
 
 template <class T>
@@ -200,6 +205,16 @@ DistributedLinear<T>::DistributedLinear(const Variable<T>& weight, LinearLayerOp
 }
 
 template <class T>
+Variable<T> DistributedLinear<T>::weight_in_use() const {
+  return weight_();
+}
+
+template <class T>
+Variable<T> DistributedLinear<T>::bias_in_use() const {
+  return bias_();
+}
+
+template <class T>
 Variable<T> DistributedLinear<T>::moved(const Variable<T>& x) const {
   const auto& d = x.distribution();
   const int last = d.shape().dimensions() - 1;
@@ -220,7 +235,7 @@ Variable<T> DistributedLinear<T>::moved(const Variable<T>& x) const {
     } else if (features || (axis == axes_.out && (placement.is_shard() || placement.is_root()))) {
       placement = Replicate{};
       how.block_extents.erase(axis);
-      if (features) cut = axis;
+      if (features && d.grid().extent(axis) > 1) cut = axis;
     }
   }
   if (cut) {

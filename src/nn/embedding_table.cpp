@@ -15,10 +15,10 @@ namespace {
 
 EmbeddingAxes checked_axes(const std::optional<EmbeddingAxes>& given, const Grid& grid, const std::string& name) {
   const int axes = grid.axes();
-  require(
-      given || axes == 3,
-      "the embedding '{}' needs .axes on a grid of {} axes: only on one of three are data, rows and columns 0, 1 and 2",
-      name, axes);
+  require(given || axes == 3,
+          "the embedding '{}' needs .axes on a grid of {} axes: only on one of three are data, rows and columns 0, 1 "
+          "and 2; EmbeddingAxes{{}} names none, and has the table whole",
+          name, axes);
   const auto result = given.value_or(EmbeddingAxes{.data = 0, .rows = 1, .columns = 2});
   std::vector<int> used;
   for (const auto& axis : {result.data, result.rows, result.columns}) {

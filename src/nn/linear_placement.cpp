@@ -54,7 +54,8 @@ void require_shapes(const Shape& x, const Shape& weight, const Distribution* bia
   const int column = weight.dimensions() - 1;
   require(column >= 1 && row >= 0 && x[row] == weight[column],
           "linear takes x (..., in) with a weight (out, in), not the shapes {} and {}", x, weight);
-  require(bias == nullptr || bias->shape() == weight.without(column),
+  if (bias == nullptr) return;
+  require(bias->shape() == weight.without(column),
           "linear takes a bias of the shape {} with a weight of the shape {}, not one of the shape {}",
           weight.without(column), weight, bias->shape());
 }

@@ -46,14 +46,16 @@ std::optional<Axes> axes_for(const std::vector<ParallelRule>& rules, const std::
 void Census::count(const std::string& name, std::size_t kind) {
   names_.push_back(name);
   for (std::size_t i = 0; i < rules_.size(); ++i) {
-    if (rules_[i].axes.index() == kind && matches(rules_[i].layers, name)) used_[i] = true;
+    if (rules_[i].axes.index() != kind || !matches(rules_[i].layers, name)) continue;
+    used_[i] = true;
+    return;  // the first one decides
   }
 }
 
 void Census::require_all() const {
   for (std::size_t i = 0; i < rules_.size(); ++i) {
-    require(used_[i], "the rule for '{}' names no {}; there are the layers: {}", rules_[i].layers,
-            rules_[i].axes.index() == 0 ? "linear layer" : "embedding", fmt::join(names_, ", "));
+    require(used_[i], "the rule for '{}' names no {} that a rule before it does not name; there are the layers: {}",
+            rules_[i].layers, rules_[i].axes.index() == 0 ? "linear layer" : "embedding", fmt::join(names_, ", "));
   }
 }
 
@@ -62,6 +64,13 @@ DistributedLinear<T> convert(const CartesianTopology& topology, const std::vecto
                              const DistributedLinear<T>& layer) {
   const auto axes = axes_for<LinearAxes>(rules, layer.options().name);
   if (!axes) return layer;
+  const auto& own = layer.parameters();
+  const auto is_weight = [&](const Variable<T>& parameter) { return parameter.name() == layer.weight().name(); };
+  require(
+      !layer.weight().is_parameter() || std::ranges::any_of(own, is_weight),
+      "the linear layer '{}' is on the parameter '{}' of another layer, from which a conversion would part it: leave "
+      "it out, and make it again on the converted layer's weight()",
+      layer.options().name, layer.weight().name());
   auto options = layer.options();
   options.dim.reset();
   options.axes = axes;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <span>
+#include <unordered_set>
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
@@ -41,11 +42,14 @@ double gradient_norm(const std::vector<Variable<T>>& parameters) {
   if (parameters.empty()) return 0;
   const auto& root = parameters.front().topology().root();
   double sum = 0;
+  std::unordered_set<const void*> seen;
   for (const auto& parameter : parameters) {
-    const auto& other = parameter.topology().root();
-    require(other.size() == root.size() && other.rank() == root.rank(),
+    // Communicators that are not the same are so on every rank.
+    require(parameter.topology().root().native() == root.native(),
             "a norm of gradients takes parameters with one root: '{}' lies on another than '{}'", parameter.name(),
             parameters.front().name());
+    require(seen.insert(&parameter.value()).second, "a norm of gradients was given the parameter '{}' twice",
+            parameter.name());
     if (parameter.has_gradient()) sum += sum_of_squares(parameter.gradient());
   }
   root.all_reduce(std::span<const double>(&sum, 1), std::span<double>(&sum, 1));

@@ -233,6 +233,14 @@ TEST_CASE("a head on the weight of a reproducible embedding, whose blocks are it
   batch.verify();
 }
 
+TEST_CASE("features that an axis of one rank has to itself are whole") {
+  const auto topology = Partition(world()).first(1).cartesian({1, 1, 1});
+  const DistributedEmbedding<float> tokens(topology, {.name = "tokens", .num_embeddings = 5, .embedding_dim = 4});
+  const DistributedLinear<float> layer(topology, {.name = "layer", .in_features = 4, .out_features = 2});
+  const auto y = layer(tokens(DistributedTensor<Index>::zeros(tokens.input_distribution({3}))));
+  CHECK(y.shape() == Shape{3, 2});
+}
+
 TEST_CASE("linear layers refuse what does not fit, on every rank") {
   const int n = world().size();
   const auto topology = Partition(world()).cartesian({1, n});

@@ -1,7 +1,9 @@
 // Cross-entropy of a product that is never whole, against the cross-entropy of the product: loss, gradients of x,
 // weight and bias, for tiles of every width, on every grid; memory.
 
+#include <tartan/autograd/item.hpp>
 #include <tartan/nn/cross_entropy.hpp>
+#include <tartan/nn/embedding.hpp>
 #include <tartan/nn/linear.hpp>
 
 #include "autograd/check_placements.hpp"
@@ -89,6 +91,43 @@ TEST_CASE("the cross-entropy of a product in tiles is that of the product, on ev
       for (const auto& [x1, w1] : cells) {
         const auto reduction = std::vector{LossReduction::mean, LossReduction::sum, LossReduction::none}[count % 3];
         check_alike(topology, {x0, x1}, {w0, w1}, count++ % 2 == 0, reduction);
+      }
+    }
+  }
+}
+
+TEST_CASE("a head of any storage, tied to its embedding or with a weight and a bias of its own") {
+  const std::vector<Index> ids{3, 0, 10, 3, 7, 5};
+  for (const auto& grid : factorisations(world().size(), 2)) {
+    const auto topology = Partition(world()).cartesian(grid);
+    for (const Placement storage : {Placement(Root{}), Placement(Replicate{}), Placement(Shard{0})}) {
+      INFO(grid.to_string() << " " << storage.to_string());
+      const DistributedEmbedding<double> tokens(topology, {.name = "tokens",
+                                                           .num_embeddings = classes,
+                                                           .embedding_dim = in,
+                                                           .axes = EmbeddingAxes{.data = 0, .rows = 1},
+                                                           .storage = storage});
+      const LinearAxes axes{.data = 0, .out = 1};
+      const DistributedLinear<double> tied(tokens.weight(), {.name = "tied", .bias = false, .axes = axes});
+      const DistributedLinear<double> own(
+          topology, {.name = "own", .in_features = in, .out_features = classes, .axes = axes, .storage = storage});
+      const auto placed = tokens.input_distribution({6});
+      const auto batch =
+          DistributedTensor<Index>::from_function(placed, [&](auto i) { return ids[static_cast<std::size_t>(i[0])]; });
+      for (const auto* head : {&tied, &own}) {
+        std::vector<double> losses, norms;
+        for (const bool fused : {false, true}) {
+          GradientTape tape;
+          const auto x = tokens(batch);
+          const auto loss = fused ? functional::linear_cross_entropy(x, *head, batch, {}, 3)
+                                  : functional::cross_entropy((*head)(x), batch);
+          tape.backward(loss);
+          losses.push_back(item(loss));
+          norms.push_back(norm(tokens.weight().dense_gradient()));
+          for (auto parameter : {tokens.weight(), head->weight(), head->bias()}) parameter.clear_gradient();
+        }
+        CHECK(std::abs(losses[0] - losses[1]) <= 1e-13);
+        CHECK(std::abs(norms[0] - norms[1]) <= 1e-13);
       }
     }
   }

@@ -95,5 +95,45 @@ TEST_CASE("weights that are used twice, and squares, whatever was put off") {
   batch.verify();
 }
 
+TEST_CASE("a rule that replays a tape of its own sees what was put off around it") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  const auto numbers = some_upstream<double>(16);
+  std::vector<Flat> gradients;
+  for (const bool again : {false, true}) {
+    const auto x = as_input({topology, {4, 4}, {Replicate{}}}, numbers);
+    const auto w = Variable<double>::parameter("w", placed(Distribution(topology, {4, 4}, {Shard{0}}), numbers));
+    GradientTape tape;
+    const auto a = 1.0 * x;
+    Variable<double> h;
+    if (again) {
+      // The first product is not kept but made again, and differentiated, when its gradient is there.
+      DistributedTensor<double> value;
+      {
+        const GradientTape unused;
+        value = functional::linear(Variable<double>(x.value()), w).value();
+      }
+      h = Variable<double>::result(value, true);
+      tape.record("a product made again", [x, w, h] {
+        const auto g = h.take_contributions();
+        if (!g) return;
+        const auto inside = Variable<double>::parameter("inside", x.value());
+        GradientTape inner;
+        inner.backward(redistribute(sum(functional::linear(inside, w) * Variable<double>(*g)), Replicate{}));
+        x.contribute(inside.gradient());
+      });
+    } else {
+      h = functional::linear(1.0 * x, w);
+    }
+    const auto z = functional::linear(a, w);
+    tape.backward(redistribute(sum(h * h + z), Replicate{}));
+    for (const auto& parameter : {x, w}) {
+      const auto whole = parameter.dense_gradient().full_tensor();
+      gradients.emplace_back(whole.span().begin(), whole.span().end());
+    }
+  }
+  CHECK(largest_difference(gradients[0], gradients[2]) <= 1e-12);
+  CHECK(largest_difference(gradients[1], gradients[3]) <= 1e-12);
+}
+
 }  // namespace
 }  // namespace tartan

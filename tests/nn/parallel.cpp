@@ -139,10 +139,19 @@ TEST_CASE("a rule that names no layer is an error on every rank, before anything
     INFO(text);
     CHECK(contains(text, part));
   };
-  refused({"down", LinearAxes{}}, "the rule for 'down' names no linear layer; there are the layers: up, tokens");
+  refused({"down", LinearAxes{}},
+          "the rule for 'down' names no linear layer that a rule before it does not name; there are the layers: up, "
+          "tokens");
+  refused({"*", LinearAxes{}}, "the rule for '*' names no linear layer");
   refused({"up", EmbeddingAxes{}}, "the rule for 'up' names no embedding");
   refused({"u*q", LinearAxes{}}, "the rule for 'u*q' names no linear layer");
   refused({"", LinearAxes{}}, "the rule for '' names no linear layer");
+  const DistributedEmbedding<float> table(
+      topology,
+      {.name = "table", .num_embeddings = 3, .embedding_dim = 2, .axes = EmbeddingAxes{}, .storage = Replicate{}});
+  const DistributedLinear<float> head(table.weight(), {.name = "head", .bias = false, .axes = LinearAxes{}});
+  const auto text = texts.of([&] { convert_parallel(topology, {{"head", LinearAxes{.out = 0}}}, table, head); });
+  CHECK(contains(text, "on the parameter 'table.weight' of another layer"));
   CHECK(recorder.count() == 0);
   texts.verify();
 }

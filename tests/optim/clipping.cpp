@@ -107,6 +107,10 @@ TEST_CASE("norms that are no numbers clip nothing; a bound that is none is refus
   CHECK(contains(error_text([&] { clip_gradient_norm<double>({parameter}, -1); }), "max_norm is -1"));
   CHECK(contains(error_text([&] { clip_gradient_norm<double>({parameter}, std::nan("")); }), "max_norm is nan"));
   CHECK(gradient_norm(std::vector<Variable<double>>{}) == 0);
+  CHECK(contains(error_text([&] { gradient_norm<double>({parameter, parameter}); }), "'p' twice"));
+  const auto other =
+      Variable<double>::parameter("other", DistributedTensor<double>::zeros({topology.along({0}), {3}, {Replicate{}}}));
+  CHECK(contains(error_text([&] { gradient_norm<double>({parameter, other}); }), "one root"));
 }
 
 }  // namespace

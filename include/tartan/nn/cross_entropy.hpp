@@ -5,6 +5,7 @@
 
 #include <tartan/autograd/operations.hpp>
 #include <tartan/autograd/variable.hpp>
+#include <tartan/nn/linear.hpp>
 
 /// Cross-entropy of logits whose classes may be cut over ranks, each of which never sees another's logits.
 namespace tartan {
@@ -59,6 +60,16 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight
                                  const DistributedTensor<I>& targets,
                                  const CrossEntropyOptions<std::type_identity_t<T>>& options = {},
                                  Index tile_classes = 0);
+
+/// The same for the product of a layer, a head whose weight may be stored otherwise than it is used: x is placed as its
+/// input_distribution() says. Collective where the weight has to move.
+template <class T, class I>
+Variable<T> linear_cross_entropy(const Variable<T>& x, const DistributedLinear<T>& head,
+                                 const DistributedTensor<I>& targets,
+                                 const CrossEntropyOptions<std::type_identity_t<T>>& options = {},
+                                 Index tile_classes = 0) {
+  return linear_cross_entropy(x, head.weight_in_use(), head.bias_in_use(), targets, options, tile_classes);
+}
 
 /// log Σ e^x over the last dimension, which may be cut: (..., V) gives (...), placed as target_distribution() says. One
 /// message for each axis that cuts it.

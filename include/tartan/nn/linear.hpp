@@ -135,6 +135,10 @@ class DistributedLinear : public Module<T> {
   const Variable<T>& weight() const noexcept { return weight_.stored(); }
   /// Null where the layer has none.
   const Variable<T>& bias() const noexcept { return bias_.stored(); }
+  /// The two as a product takes them, Replicate along the data axis. Collective where they have changed and have to
+  /// move.
+  Variable<T> weight_in_use() const;
+  Variable<T> bias_in_use() const;
 
   /// Where x of `shape` is best put: Shard(0) along the data axis (Replicate for a vector), Replicate along the others.
   Distribution input_distribution(const Shape& shape) const;

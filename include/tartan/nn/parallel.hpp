@@ -23,7 +23,7 @@ std::optional<int> parallel_dim(const Variable<T>& variable, std::optional<int> 
   return parallel_dim(variable.distribution(), axis);
 }
 
-/// How layers are to be laid over a grid.
+/// How layers are to be laid over a grid: of several rules that name a layer, the first decides.
 struct ParallelRule {
   /// The name of a layer (options().name), in which each * stands for any text: "block.*.up".
   std::string layers;
@@ -79,10 +79,10 @@ std::vector<Layer> convert(const CartesianTopology& topology, const std::vector<
 
 /// The layers of a model laid over `topology` as the rules say: linear layers, embeddings, and vectors of them. Values
 /// and options stay, but for the axes (and an embedding's column_extents, which belong to them); a layer that no rule
-/// names comes back as it is, on its own topology. The new layers have parameters of their own, without gradients; a
-/// linear layer on the weight of another is to be made again, on that one's new weight. Collective where values have to
-/// move, over the common root of the topologies. Throws Error on every rank, before anything moves, where a rule names
-/// no layer.
+/// names comes back as it is, on its own topology. The new layers have parameters of their own, without gradients.
+/// Collective where values have to move, over the common root of the topologies. Throws Error on every rank, before
+/// anything moves, where a rule decides for no layer; and on a rule for a linear layer on the weight of another, which
+/// is to be made again on that one's new weight.
 ///
 ///     auto [tokens, up, down] = convert_parallel(
 ///         grid, {{"tokens", EmbeddingAxes{.rows = 1}}, {"up", LinearAxes{.out = 1}}, {"down", LinearAxes{.in = 1}}},

@@ -8,7 +8,8 @@ namespace tartan {
 
 /// Collective over the root of the parameters' topologies, one reduction of a double: the Euclidean norm of all
 /// gradients together, each logical element counted once whatever its copies; parameters without a gradient count
-/// nothing. Every rank gets it. Throws Error, before anything moves, where the topologies have different roots.
+/// nothing. Every rank gets it. Throws Error, before anything moves, where the topologies
+/// have different roots (were not made from copies of one Partition) and where a parameter is given twice.
 template <class T>
 double gradient_norm(const std::vector<Variable<T>>& parameters);
 
