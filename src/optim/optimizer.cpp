@@ -1,7 +1,6 @@
 #include <tartan/optim/optimizer.hpp>
 
 #include <cmath>
-#include <string_view>
 #include <unordered_set>
 
 #include <tartan/distributed/combine.hpp>
@@ -48,7 +47,6 @@ Optimizer<T>::Optimizer(std::vector<Variable<T>> parameters, double learning_rat
     : parameters_(std::move(parameters)), learning_rate_{learning_rate} {
   require_not_negative("learning_rate", learning_rate);
   std::unordered_set<const void*> seen;
-  std::unordered_set<std::string_view> names;
   for (const auto& parameter : parameters_) {
     require(parameter.is_parameter(), "an optimiser was given a variable that is no parameter");
     require(!parameter.distribution().any(Placement::Kind::partial),
@@ -56,10 +54,6 @@ Optimizer<T>::Optimizer(std::vector<Variable<T>> parameters, double learning_rat
             parameter.distribution());
     require(seen.insert(&parameter.value()).second,
             "an optimiser was given the parameter '{}' twice: each step would change it twice", parameter.name());
-    require(names.insert(parameter.name()).second,
-            "an optimiser was given two parameters of the name '{}': initial values follow from seed and name, so that "
-            "layers of one name are copies of each other; give each layer a .name",
-            parameter.name());
   }
 }
 

@@ -211,13 +211,5 @@ TEST_CASE("options of optimisers out of their ranges are refused on every rank")
   CHECK_NOTHROW(same_on_all(world(), "texts of errors", texts));
 }
 
-TEST_CASE("two parameters of one name are refused: layers of one name start as copies of each other") {
-  const auto topology = Partition(world()).cartesian({world().size(), 1, 1});
-  const DistributedEmbedding<float> first(topology, {.num_embeddings = 3, .embedding_dim = 2});
-  const DistributedEmbedding<float> second(topology, {.num_embeddings = 3, .embedding_dim = 2});
-  const auto text = error_text([&] { Sgd<float>({first.weight(), second.weight()}, {}); });
-  CHECK(contains(text, "two parameters of the name 'embedding.weight'"));
-}
-
 }  // namespace
 }  // namespace tartan

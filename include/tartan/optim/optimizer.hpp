@@ -32,8 +32,8 @@ class Optimizer {
   const std::vector<Variable<T>>& parameters() const noexcept { return parameters_; }
 
  protected:
-  /// Throws Error where a variable is no parameter, a Partial one or given twice, where two have one name, or the
-  /// learning rate is negative or no number.
+  /// Throws Error where a variable is no parameter, a Partial one or named twice, or the learning rate is negative or
+  /// no number.
   Optimizer(std::vector<Variable<T>> parameters, double learning_rate);
 
   /// Throws Error unless the gradient of parameter `i` is one that update() takes.
