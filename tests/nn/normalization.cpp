@@ -18,8 +18,10 @@ TEST_CASE("normalisation starts with ones and zeros and PyTorch's epsilons") {
   const DistributedLayerNorm<float> layer(topology, {.name = "first", .features = 6});
   REQUIRE(layer.parameters().size() == 2);
   CHECK(layer.parameter("first.weight").distribution() == Distribution(topology, {6}, {Replicate{}}));
-  for (const float value : layer.weight().value().local_on_host().span()) CHECK(value == 1);
-  for (const float value : layer.bias().value().local_on_host().span()) CHECK(value == 0);
+  const auto weight = layer.weight().value().local_on_host();
+  const auto bias = layer.bias().value().local_on_host();
+  for (const float value : weight.span()) CHECK(value == 1);
+  for (const float value : bias.span()) CHECK(value == 0);
   CHECK(layer.options().epsilon == 1e-5);
   const DistributedRMSNorm<double> rms(topology, {.features = 6, .features_axis = 0});
   REQUIRE(rms.parameters().size() == 1);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -39,6 +40,18 @@ TEST_CASE("a tensor outlives the copy it was made from") {
     kept = tensor.reshaped({2, 2});
   }
   CHECK(kept[3] == 2.5);
+}
+
+template <class X>
+concept HasSpan = requires(X&& x) {
+  std::forward<X>(x).span();
+};
+
+TEST_CASE("a temporary tensor has no span, which would outlive its memory") {
+  STATIC_REQUIRE(HasSpan<Tensor<float>&>);
+  STATIC_REQUIRE(HasSpan<const Tensor<float>&>);
+  STATIC_REQUIRE_FALSE(HasSpan<Tensor<float>>);
+  STATIC_REQUIRE_FALSE(HasSpan<const Tensor<float>>);
 }
 
 TEST_CASE("a view works in the caller's memory") {

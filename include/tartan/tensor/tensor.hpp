@@ -38,14 +38,16 @@ class Tensor {
 
   T* data() noexcept { return reinterpret_cast<T*>(buffer_.data()); }
   const T* data() const noexcept { return reinterpret_cast<const T*>(buffer_.data()); }
-  std::span<T> span() {
+  /// Of a tensor that lives on, not of a temporary one, with whose memory the span would go.
+  std::span<T> span() & {
     require_on_host();
     return {data(), static_cast<std::size_t>(elements())};
   }
-  std::span<const T> span() const {
+  std::span<const T> span() const& {
     require_on_host();
     return {data(), static_cast<std::size_t>(elements())};
   }
+  std::span<const T> span() const&& = delete;
   /// Not for long loops: asks each time where the elements are. span() asks once.
   T& operator[](Index flat) {
     require_on_host();
