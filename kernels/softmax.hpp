@@ -3,7 +3,7 @@
 #include "kernels/accumulator.hpp"
 #include "kernels/view.hpp"
 
-/// Softmax of rows that are whole on a rank, computed in double and rounded once. Outputs may be inputs.
+/// Softmax by rows, computed in double and rounded once. Outputs may be inputs.
 namespace tartan::kernels {
 
 struct SoftmaxRows {
@@ -41,5 +41,24 @@ template <class T>
 void log_softmax_rows_backward(Cpu, Matrix<const T> y, Matrix<const T> g, Matrix<T> out);
 template <class T>
 void log_softmax_rows_backward(Cuda, Matrix<const T> y, Matrix<const T> g, Matrix<T> out);
+
+/// Either of them, where x has some columns of each row: of row i of all columns, `statistics` has the greatest and
+/// the sum of exp(x - greatest), two doubles.
+template <class T>
+void softmax_of_shard(Cpu, Matrix<const T> x, const double* statistics, bool logarithm, Matrix<T> out);
+template <class T>
+void softmax_of_shard(Cuda, Matrix<const T> x, const double* statistics, bool logarithm, Matrix<T> out);
+/// sums[i] = Σ g·y of the columns at hand; of the logarithm Σ g.
+template <class T>
+void softmax_shard_sums(Cpu, Matrix<const T> y, Matrix<const T> g, bool logarithm, double* sums);
+template <class T>
+void softmax_shard_sums(Cuda, Matrix<const T> y, Matrix<const T> g, bool logarithm, double* sums);
+/// The gradient by x, of the sums of all columns.
+template <class T>
+void softmax_of_shard_backward(Cpu, Matrix<const T> y, Matrix<const T> g, const double* sums, bool logarithm,
+                               Matrix<T> out);
+template <class T>
+void softmax_of_shard_backward(Cuda, Matrix<const T> y, Matrix<const T> g, const double* sums, bool logarithm,
+                               Matrix<T> out);
 
 }  // namespace tartan::kernels

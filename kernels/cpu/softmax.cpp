@@ -92,11 +92,58 @@ void log_softmax_rows_backward(Cpu, Matrix<const T> y, Matrix<const T> g, Matrix
   });
 }
 
+template <class T>
+void softmax_of_shard(Cpu, Matrix<const T> x, const double* statistics, bool logarithm, Matrix<T> out) {
+  for_each_row(x.rows, x.columns, 4 * sizeof(double), [=](Index i, double* row) {
+    const double most = statistics[2 * i];
+    const double sum = statistics[2 * i + 1];
+    for (Index c = 0; c < x.columns; ++c) row[c] = static_cast<double>(x.row(i)[c]);
+    if (logarithm) {
+      const double of_sum = std::log(sum);
+      for (Index c = 0; c < x.columns; ++c) out.row(i)[c] = static_cast<T>((row[c] - most) - of_sum);
+    } else {
+      (void)exponentials(row, most, x.columns);
+      for (Index c = 0; c < x.columns; ++c) out.row(i)[c] = static_cast<T>(row[c] / sum);
+    }
+  });
+}
+
+template <class T>
+void softmax_shard_sums(Cpu, Matrix<const T> y, Matrix<const T> g, bool logarithm, double* sums) {
+  parallel(y.rows, 2 * y.columns * static_cast<Index>(sizeof(T)), [=](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) {
+      const T* const p = y.row(i);
+      const T* const upstream = g.row(i);
+      sums[i] = row_total(y.columns, [=](Index c) {
+        return logarithm ? static_cast<double>(upstream[c])
+                         : static_cast<double>(p[c]) * static_cast<double>(upstream[c]);
+      });
+    }
+  });
+}
+
+template <class T>
+void softmax_of_shard_backward(Cpu, Matrix<const T> y, Matrix<const T> g, const double* sums, bool logarithm,
+                               Matrix<T> out) {
+  for_each_row(y.rows, y.columns, 4 * sizeof(double), [=](Index i, double* row) {
+    const T* const upstream = g.row(i);
+    for (Index c = 0; c < y.columns; ++c) row[c] = static_cast<double>(y.row(i)[c]);
+    if (logarithm) (void)exponentials(row, 0, y.columns);
+    for (Index c = 0; c < y.columns; ++c) {
+      const auto given = static_cast<double>(upstream[c]);
+      out.row(i)[c] = static_cast<T>(logarithm ? given - row[c] * sums[i] : row[c] * (given - sums[i]));
+    }
+  });
+}
+
 #define INSTANTIATE(T)                                                                                \
   template void softmax_rows(Cpu, Matrix<const T>, SoftmaxRows, Matrix<T>);                           \
   template void softmax_rows_backward(Cpu, Matrix<const T>, Matrix<const T>, SoftmaxRows, Matrix<T>); \
   template void log_softmax_rows(Cpu, Matrix<const T>, Matrix<T>);                                    \
-  template void log_softmax_rows_backward(Cpu, Matrix<const T>, Matrix<const T>, Matrix<T>);
+  template void log_softmax_rows_backward(Cpu, Matrix<const T>, Matrix<const T>, Matrix<T>);          \
+  template void softmax_of_shard(Cpu, Matrix<const T>, const double*, bool, Matrix<T>);               \
+  template void softmax_shard_sums(Cpu, Matrix<const T>, Matrix<const T>, bool, double*);             \
+  template void softmax_of_shard_backward(Cpu, Matrix<const T>, Matrix<const T>, const double*, bool, Matrix<T>);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 

@@ -93,6 +93,60 @@ struct LogSoftmaxBackward {
   }
 };
 
+template <class T>
+struct SoftmaxOfShard {
+  Matrix<const T> x;
+  const double* statistics;
+  bool logarithm;
+  Matrix<T> out;
+
+  __device__ void operator()(Index i) const {
+    const double most = statistics[2 * i];
+    const double sum = statistics[2 * i + 1];
+    const double of_sum = std::log(sum);
+    for (Index c = threadIdx.x % 32; c < x.columns; c += 32) {
+      const auto at = static_cast<double>(x.row(i)[c]);
+      out.row(i)[c] = static_cast<T>(logarithm ? (at - most) - of_sum : exp_of_difference(at, most) / sum);
+    }
+  }
+};
+
+template <class T>
+struct SoftmaxShardSums {
+  Matrix<const T> y;
+  Matrix<const T> g;
+  bool logarithm;
+  double* sums;
+
+  __device__ void operator()(Index i) const {
+    const T* const p = y.row(i);
+    const T* const upstream = g.row(i);
+    const bool plain = logarithm;
+    const double sum = warp_total(y.columns, [=](Index c) {
+      return plain ? static_cast<double>(upstream[c]) : static_cast<double>(p[c]) * static_cast<double>(upstream[c]);
+    });
+    if (threadIdx.x % 32 == 0) sums[i] = sum;
+  }
+};
+
+template <class T>
+struct SoftmaxOfShardBackward {
+  Matrix<const T> y;
+  Matrix<const T> g;
+  const double* sums;
+  bool logarithm;
+  Matrix<T> out;
+
+  __device__ void operator()(Index i) const {
+    for (Index c = threadIdx.x % 32; c < y.columns; c += 32) {
+      const auto at = static_cast<double>(y.row(i)[c]);
+      const auto upstream = static_cast<double>(g.row(i)[c]);
+      out.row(i)[c] =
+          static_cast<T>(logarithm ? upstream - exp_of_difference(at, 0) * sums[i] : at * (upstream - sums[i]));
+    }
+  }
+};
+
 }  // namespace
 
 template <class T>
@@ -115,11 +169,30 @@ void log_softmax_rows_backward(Cuda cuda, Matrix<const T> y, Matrix<const T> g, 
   for_each_row(cuda.stream, y.rows, LogSoftmaxBackward<T>{y, g, out});
 }
 
+template <class T>
+void softmax_of_shard(Cuda cuda, Matrix<const T> x, const double* statistics, bool logarithm, Matrix<T> out) {
+  for_each_row(cuda.stream, x.rows, SoftmaxOfShard<T>{x, statistics, logarithm, out});
+}
+
+template <class T>
+void softmax_shard_sums(Cuda cuda, Matrix<const T> y, Matrix<const T> g, bool logarithm, double* sums) {
+  for_each_row(cuda.stream, y.rows, SoftmaxShardSums<T>{y, g, logarithm, sums});
+}
+
+template <class T>
+void softmax_of_shard_backward(Cuda cuda, Matrix<const T> y, Matrix<const T> g, const double* sums, bool logarithm,
+                               Matrix<T> out) {
+  for_each_row(cuda.stream, y.rows, SoftmaxOfShardBackward<T>{y, g, sums, logarithm, out});
+}
+
 #define INSTANTIATE(T)                                                                                 \
   template void softmax_rows(Cuda, Matrix<const T>, SoftmaxRows, Matrix<T>);                           \
   template void softmax_rows_backward(Cuda, Matrix<const T>, Matrix<const T>, SoftmaxRows, Matrix<T>); \
   template void log_softmax_rows(Cuda, Matrix<const T>, Matrix<T>);                                    \
-  template void log_softmax_rows_backward(Cuda, Matrix<const T>, Matrix<const T>, Matrix<T>);
+  template void log_softmax_rows_backward(Cuda, Matrix<const T>, Matrix<const T>, Matrix<T>);          \
+  template void softmax_of_shard(Cuda, Matrix<const T>, const double*, bool, Matrix<T>);               \
+  template void softmax_shard_sums(Cuda, Matrix<const T>, Matrix<const T>, bool, double*);             \
+  template void softmax_of_shard_backward(Cuda, Matrix<const T>, Matrix<const T>, const double*, bool, Matrix<T>);
 TARTAN_FOR_EACH_FLOATING_TYPE(INSTANTIATE)
 #undef INSTANTIATE
 

@@ -76,12 +76,14 @@ Variable<T> dot(const Variable<T>& a, const Variable<T>& b, DotOptions options) 
     GradientTape::active()->record("dot", [a, b, result, x = Saved(a.value()), y = Saved(b.value())] {
       const auto g = result.take_contributions();
       if (!g) return;
+      const auto& of_a = x.get().local();
+      const auto& of_b = y.get().local();
       DistributedTensor<T> to_b(input_gradient(b.distribution(), result.distribution()));
       auto to_a =
           computed<T>(input_gradient(a.distribution(), result.distribution()), [&](auto where, Tensor<T>& out_a) {
             to_b.modify([&](Tensor<T>& out_b) {
-              kernels::row_dots_backward(where, rows_of(x.get().local()), rows_of(y.get().local()), g->local().data(),
-                                         rows_of(out_a), rows_of(out_b));
+              kernels::row_dots_backward(where, rows_of(of_a), rows_of(of_b), g->local().data(), rows_of(out_a),
+                                         rows_of(out_b));
             });
           });
       a.contribute(std::move(to_a));

@@ -24,10 +24,12 @@ Variable<T> mean_squared_error(const Variable<T>& x, const DistributedTensor<T>&
         "the squared error", [x, result, factor, saved = Saved(x.value()), targets = Saved(y)] {
           const auto g = result.take_contributions();
           if (!g) return;
+          const auto& numbers = saved.get().local();
+          const auto& wanted = targets.get().local();
           x.contribute(rules::computed<T>(
               rules::input_gradient(x.distribution(), result.distribution()), [&](auto where, Tensor<T>& out) {
-                kernels::squared_error_backward(where, saved.get().local().data(), targets.get().local().data(), factor,
-                                                g->local().data(), out.elements(), out.data());
+                kernels::squared_error_backward(where, numbers.data(), wanted.data(), factor, g->local().data(),
+                                                out.elements(), out.data());
               }));
         });
   }

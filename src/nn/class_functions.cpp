@@ -1,8 +1,8 @@
 #include <tartan/nn/cross_entropy.hpp>
 
+#include "autograd/classes.hpp"
 #include "autograd/rules.hpp"
 #include "base/element_types.hpp"
-#include "nn/classes.hpp"
 #include "tensor/rows_of.hpp"
 
 /// Functions of rows of logits, one number for each, from statistics that shards combine.
@@ -25,9 +25,10 @@ Variable<T> function_of_rows(const char* name, const Variable<T>& x, int fields,
     GradientTape::active()->record(name, [x, result, statistics, backward, saved = Saved(x.value())] {
       const auto g = result.take_contributions();
       if (!g) return;
+      const auto& at = saved.get().local();
       x.contribute(rules::computed<T>(x.distribution(), [&](auto where, Tensor<T>& out) {
         if (out.elements() == 0) return;
-        backward(where, rows_of(saved.get().local()), statistics.local().data(), g->local().data(), rows_of(out));
+        backward(where, rows_of(at), statistics.local().data(), g->local().data(), rows_of(out));
       }));
     });
   }

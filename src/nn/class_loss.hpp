@@ -8,10 +8,10 @@
 #include <tartan/distributed/redistribution.hpp>
 #include <tartan/nn/cross_entropy.hpp>
 
+#include "autograd/classes.hpp"
 #include "autograd/rules.hpp"
 #include "base/fail.hpp"
 #include "kernels/elementwise.hpp"
-#include "nn/classes.hpp"
 #include "nn/ids.hpp"
 
 /// The parts of cross-entropies that do not depend on where the logits come from.

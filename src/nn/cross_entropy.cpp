@@ -15,7 +15,8 @@ template <class T, class I>
 Variable<T> cross_entropy(const Variable<T>& logits, const DistributedTensor<I>& targets,
                           const CrossEntropyOptions<std::type_identity_t<T>>& options) {
   const auto question = classes::ask<T, I>(logits.distribution(), targets, options);
-  const auto& [layout, labels, weights, loss, fields, reduction, ordered] = question;
+  const auto& layout = question.layout;
+  const int fields = question.fields;
   auto statistics = classes::shard_statistics(logits.value(), layout, question.local_weights(), fields);
   statistics.modify([&](Tensor<double>& rows) {
     if (rows.elements() == 0) return;
@@ -24,7 +25,7 @@ Variable<T> cross_entropy(const Variable<T>& logits, const DistributedTensor<I>&
                             question.loss.ignored, question.local_weights(), question.fields, rows.data());
     });
   });
-  statistics = classes::combined(std::move(statistics), layout, ordered);
+  statistics = classes::combined(std::move(statistics), layout, question.ordered);
   auto [value, totals] = classes::answer(question, statistics);
 
   auto result = Variable<T>::result(std::move(value), records(logits));
@@ -33,10 +34,12 @@ Variable<T> cross_entropy(const Variable<T>& logits, const DistributedTensor<I>&
         "cross-entropy", [logits, result, question, statistics, totals = totals, saved = Saved(logits.value())] {
           const auto g = result.take_contributions();
           if (!g) return;
+          const auto& at = saved.get().local();
+          const auto* const labels = question.targets.get().local().data();
+          const auto* const weights = question.local_weights();
           logits.contribute(rules::computed<T>(logits.distribution(), [&](auto where, Tensor<T>& out) {
             if (out.elements() == 0) return;
-            kernels::class_losses_backward(where, rows_of(saved.get().local()), question.targets.get().local().data(),
-                                           question.layout.mine.begin, question.local_weights(),
+            kernels::class_losses_backward(where, rows_of(at), labels, question.layout.mine.begin, weights,
                                            statistics.local().data(), question.fields, question.loss,
                                            classes::upstream(question.reduction, *g, totals), rows_of(out));
           }));

@@ -79,8 +79,9 @@ Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variab
       if (!g) return;
       const auto upstream = matrix_of(g->local(), row);
       if (x.requires_gradient()) {
+        const auto& weights = matrix.get();
         x.contribute(rules::computed<T>(placed.to_x, [&](auto where, Tensor<T>& out) {
-          kernels::matmul(where, upstream, matrix_of(matrix.get().local(), column), matrix_of(out, row));
+          kernels::matmul(where, upstream, matrix_of(weights.local(), column), matrix_of(out, row));
         }));
       }
       if (weight.requires_gradient()) {

@@ -95,10 +95,11 @@ class SumOfProducts {
         return copy;
       }
     }();
-    if (sum_)
+    if (sum_) {
       kernels::add(where, sum_->data(), wide.data(), wide.elements(), sum_->data());
-    else
+    } else {
       sum_ = wide;
+    }
   }
   template <class Where>
   void write(Where where, Tensor<T>& out) const {
@@ -146,6 +147,8 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight
           const auto g = result.take_contributions();
           if (!g) return;
           const auto parts = head();
+          const auto* const labels = question.targets.get().local().data();
+          const auto* const weights_of_classes = question.local_weights();
           auto to_weight = weight.requires_gradient() ? DistributedTensor<T>(placed.to_weight) : DistributedTensor<T>();
           auto to_bias = bias.requires_gradient() ? DistributedTensor<T>(placed.to_bias) : DistributedTensor<T>();
           auto to_x = rules::computed<T>(placed.to_x, [&](auto where, Tensor<T>& out) {
@@ -157,11 +160,9 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight
             };
             parts.for_each_tile([&](Index begin, Index end) {
               const auto logits = parts.logits(where, begin, end, tile);
-              const T* const class_weights =
-                  question.local_weights() == nullptr ? nullptr : question.local_weights() + begin;
-              kernels::class_losses_backward(where, read(logits), question.targets.get().local().data(),
-                                             question.layout.mine.begin + begin, class_weights,
-                                             statistics.local().data(), question.fields, question.loss,
+              const T* const class_weights = weights_of_classes == nullptr ? nullptr : weights_of_classes + begin;
+              kernels::class_losses_backward(where, read(logits), labels, question.layout.mine.begin + begin,
+                                             class_weights, statistics.local().data(), question.fields, question.loss,
                                              classes::upstream(question.reduction, *g, totals), logits);
               const auto slopes = read(logits);
               of(to_weight, [&](Tensor<T>& local) {

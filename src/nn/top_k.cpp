@@ -1,10 +1,10 @@
 #include <tartan/nn/top_k.hpp>
 
+#include "autograd/classes.hpp"
 #include "autograd/rules.hpp"
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
 #include "kernels/top_k.hpp"
-#include "nn/classes.hpp"
 #include "tensor/rows_of.hpp"
 
 namespace tartan {

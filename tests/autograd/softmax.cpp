@@ -1,4 +1,4 @@
-// Softmax over whole rows in every placement that leaves them whole.
+// Softmax in every placement that it takes: of whole rows, and of rows that are cut.
 
 #include <tartan/autograd/softmax.hpp>
 
@@ -36,17 +36,26 @@ TEST_CASE("softmax and log_softmax of whole rows") {
   }
 }
 
-TEST_CASE("softmax refuses rows that are cut, terms of sums and numbers, on every rank") {
+TEST_CASE("softmax and log_softmax of rows that are cut") {
+  for (const bool logarithm : {false, true}) {
+    for (const auto& partition : partitions()) {
+      check_cells(rows_of_five(logarithm), partition, {{Shard{1}}, {Shard{2}}, {Replicate{}}});
+    }
+  }
+}
+
+TEST_CASE("softmax refuses terms of sums, cut rows of a Root, and numbers, on every rank") {
   SameTexts texts;
-  const auto topology = Partition(world()).cartesian({world().size()});
-  for (const auto& placement : {Placement(Shard{2}), Placement(Partial{})}) {
-    const Variable<double> x(DistributedTensor<double>::zeros({topology, {3, 2, 5}, {placement}}));
+  const auto topology = Partition(world()).cartesian({world().size(), 1});
+  const auto cut = world().size() > 1 ? Placements{Shard{2}, Root{}} : Placements{Partial{}, Root{}};
+  for (const auto& placements : {Placements{Partial{}, Replicate{}}, cut}) {
+    const Variable<double> x(DistributedTensor<double>::zeros({topology, {3, 2, 5}, placements}));
     for (const auto& text : {texts.of([&] { softmax(x); }), texts.of([&] { log_softmax(x); })}) {
       CHECK(contains(text, x.distribution().to_string()));
       CHECK(contains(text, "redistribute"));
     }
   }
-  const Variable<double> number(DistributedTensor<double>::zeros({topology, {}, {Replicate{}}}));
+  const Variable<double> number(DistributedTensor<double>::zeros({topology, {}, {Replicate{}, Replicate{}}}));
   CHECK(contains(texts.of([&] { softmax(number); }), "number"));
   texts.verify();
 }
@@ -54,17 +63,18 @@ TEST_CASE("softmax refuses rows that are cut, terms of sums and numbers, on ever
 TEST_CASE("softmax of large numbers, of -infinity and of no columns") {
   const auto topology = Partition(world()).cartesian({world().size()});
   const auto at = [](auto i) { return i[1] == 0 ? 1000.0 : i[1] == 1 ? 999.0 : -INFINITY; };
-  const auto x =
-      Variable<double>::parameter("x", DistributedTensor<double>::from_function({topology, {1, 3}, {Replicate{}}}, at));
-  Batch batch;
-  GradientTape tape;
-  const auto y = softmax(x);
   const auto p = 1 / (1 + std::exp(-1.0));
-  check_logical(y.value(), {p, 1 - p, 0}, 1e-15, "softmax", batch);
-  CHECK(y.value().local_on_host()[2] == 0);
-  tape.backward(sum(y * y));
   const double slope = 2 * p * (1 - p) * (2 * p - 1);
-  check_logical(x.dense_gradient(), {slope, -slope, 0}, 1e-15, "gradient", batch);
+  Batch batch;
+  for (const Placement placement : {Placement(Replicate{}), Placement(Shard{1})}) {
+    const auto x =
+        Variable<double>::parameter("x", DistributedTensor<double>::from_function({topology, {1, 3}, {placement}}, at));
+    GradientTape tape;
+    const auto y = softmax(x);
+    check_logical(y.value(), {p, 1 - p, 0}, 1e-15, "softmax", batch);
+    tape.backward(sum(y * y));
+    check_logical(x.dense_gradient(), {slope, -slope, 0}, 1e-15, "gradient", batch);
+  }
   check_logical(softmax(Variable<double>(DistributedTensor<double>::zeros({topology, {3, 0}, {Shard{0}}}))).value(), {},
                 0, "no columns", batch);
   batch.verify();

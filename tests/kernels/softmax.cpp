@@ -98,6 +98,47 @@ TEMPLATE_TEST_CASE("log_softmax of rows on every device", "[kernels]", float, do
   }
 }
 
+TEMPLATE_TEST_CASE("softmax of parts of rows on every device", "[kernels]", float, double, bfloat16, half) {
+  using T = TestType;
+  const Index rows = 3;
+  for (const auto device : devices()) {
+    for (const Index columns : {Index{0}, Index{1}, Index{40}, Index{200}}) {
+      for (const bool logarithm : {false, true}) {
+        const Index n = rows * columns;
+        const auto x = drawn<T>(n, 1, 3);
+        const auto g = drawn<T>(n, 2);
+        const std::vector<double> statistics{4, 10, 5, 20, 6, 0.5}, totals{0.5, -1, 2};
+        const auto there = put_on(device, x);
+        const auto upstream = put_on(device, g);
+        const auto given = put_on(device, statistics), sums = put_on(device, totals);
+        Tensor<T> out(Shape{n}, device), back(Shape{n}, device);
+        Tensor<double> added(Shape{rows}, device);
+        const auto matrix = [&](auto* data) { return Matrix{data, rows, columns, columns}; };
+        on(device, [&](auto where) {
+          softmax_of_shard<T>(where, matrix(there.data()), given.data(), logarithm, matrix(out.data()));
+          const auto y = matrix(std::as_const(out).data());
+          softmax_shard_sums<T>(where, y, matrix(upstream.data()), logarithm, added.data());
+          softmax_of_shard_backward<T>(where, y, matrix(upstream.data()), sums.data(), logarithm, matrix(back.data()));
+        });
+        const auto y = brought_back(out);
+        std::vector<double> values, gradients, expected(static_cast<std::size_t>(rows));
+        for (Index i = 0; i < n; ++i) {
+          const auto row = static_cast<std::size_t>(i / columns);
+          const double logits = at(x, i) - statistics[2 * row];
+          values.push_back(logarithm ? logits - std::log(statistics[2 * row + 1])
+                                     : std::exp(logits) / statistics[2 * row + 1]);
+          expected[row] += logarithm ? at(g, i) : at(g, i) * at(y, i);
+          gradients.push_back(logarithm ? at(g, i) - std::exp(at(y, i)) * totals[row]
+                                        : at(y, i) * (at(g, i) - totals[row]));
+        }
+        check_rounded(y, values);
+        check_rounded(brought_back(back), gradients);
+        check_rounded(brought_back(added), expected);
+      }
+    }
+  }
+}
+
 TEST_CASE("softmax at scale 1000, of -infinity and NaN", "[kernels]") {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const double nan = std::numeric_limits<double>::quiet_NaN();

@@ -338,17 +338,6 @@ TEST_CASE("what does not fit is refused by every rank before anything moves") {
   texts.verify();
 }
 
-TEST_CASE("class weights that were modified since are refused") {
-  const auto topology = Partition(world()).cartesian({world().size()});
-  const Distribution d(topology, {2, 6}, {Shard{1}});
-  const auto logits = Variable<double>::parameter("logits", DistributedTensor<double>::zeros(d));
-  auto weight = DistributedTensor<double>::constant({topology, {6}, {Shard{0}}}, 1);
-  GradientTape tape;
-  const auto loss = functional::cross_entropy(logits, targets_of<Index>(d, {0, 5}), {.weight = weight});
-  weight.modify([](Tensor<double>&) {});
-  CHECK(contains(error_text([&] { tape.backward(loss); }), "modified"));
-}
-
 TEST_CASE("a bad target on one rank is every rank's error") {
   const auto topology = Partition(world()).cartesian({world().size()});
   const Distribution d(topology, {Index{2} * world().size(), 6}, {Shard{0}});

@@ -1,4 +1,4 @@
-#include "nn/classes.hpp"
+#include "autograd/classes.hpp"
 
 #include <algorithm>
 
