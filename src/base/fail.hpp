@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <concepts>
 #include <string>
 #include <utility>
@@ -10,7 +11,8 @@
 #include <tartan/base/error.hpp>
 #include <tartan/base/shape.hpp>
 
-/// Whatever has to_string() is formatted by it: a text that is not needed is not made.
+/// Whatever has to_string() is formatted by it: a text that is not needed is not made. The text is copied, since
+/// fmt::format_to would compile all of fmt into every source.
 template <class T>
 requires requires(const T& value) {
   { value.to_string() } -> std::same_as<std::string>;
@@ -19,7 +21,8 @@ struct fmt::formatter<T> {
   constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
   template <class Context>
   auto format(const T& value, Context& context) const {
-    return fmt::format_to(context.out(), "{}", value.to_string());
+    const auto text = value.to_string();
+    return std::copy(text.begin(), text.end(), context.out());
   }
 };
 /// Not as the range that it is too.
