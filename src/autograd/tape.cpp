@@ -53,8 +53,10 @@ void GradientTape::catch_up() {
 template <class T>
 DistributedTensor<T> GradientTape::redistribute_meanwhile(const DistributedTensor<T>& x, const Distribution& to) {
   if (put_off_ && put_off_->filled == x.distribution()) catch_up();
-  // A reduction that does not wait is none for a device's memory.
-  if (!put_off_ || !x.topology().device().is_cpu()) return redistribute(x, to);
+  // A reduction that does not wait is none for a device's memory, and who has work left is agreed among the ranks of
+  // one topology only: those that another one leaves out did not do theirs in its reductions.
+  const bool agreed = put_off_ && put_off_->filled.topology() == x.topology() && x.topology() == to.topology();
+  if (!agreed || !x.topology().device().is_cpu()) return redistribute(x, to);
   DistributedTensor<T> result;
   if (overlapped([&] { result = redistribute(x, to); }, put_off_->work)) put_off_.reset();
   return result;

@@ -150,6 +150,9 @@ void Communicator::reduce_scatter(std::span<const T> all, std::span<T> mine, std
       for (int r = 0; r < size(); ++r) {
         reduce_chunks<T>(*this, parts[r], mine.data(), r, Reduction::sum, "reduce_scatter");
       }
+      // Other communicators of the same axis may have smaller wholes, and do the work in their reduction.
+      std::vector<MPI_Request> none;
+      if (has_overlapped_work()) wait_beside_work(none, *this, "reduce_scatter");
     } else if (has_overlapped_work()) {
       MpiCounts ints(counts);
       std::vector<MPI_Request> requests(1);

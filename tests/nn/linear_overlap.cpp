@@ -135,5 +135,50 @@ TEST_CASE("a rule that replays a tape of its own sees what was put off around it
   CHECK(largest_difference(gradients[1], gradients[3]) <= 1e-12);
 }
 
+TEST_CASE("layers on different ranks, which do not put off the same work") {
+  const Partition all(world());
+  const auto wide = all.cartesian({world().size()});
+  const int few = std::max(1, world().size() - 1);
+  const auto narrow = all.first(few).cartesian({few});
+  const auto from_top = [](std::span<const Index> i) { return static_cast<double>(1 + i[0] + 10 * i[1]); };
+  const auto parameter = [&](const char* name, const CartesianTopology& topology, const Shape& shape,
+                             Placement placement) {
+    return Variable<double>::parameter(
+        name, DistributedTensor<double>::from_function({topology, shape, {placement}}, from_top));
+  };
+  const auto x = parameter("x", wide, {2, 3}, Replicate{});
+  const auto u = parameter("u", narrow, {2, 3}, Replicate{});
+  const auto w = parameter("w", wide, {5, 3}, Shard{0});
+  const auto t = parameter("t", narrow, {7, 3}, Shard{0});
+  GradientTape tape;
+  const auto h = 1.0 * x;
+  const auto v = 1.0 * u;
+  const auto z = functional::linear(v, t);  // backward, its work is done in the reduction of v's gradient, on few ranks
+  const auto y = functional::linear(h, w);
+  const Distribution number(wide, Shape{}, {Replicate{}});
+  tape.backward(redistribute(sum(y), number) + redistribute(sum(z), number));
+
+  Batch batch;
+  const auto of_x = [](Index outs) {
+    Flat gradient;
+    for (Index i = 0; i < 6; ++i) {
+      double total = 0;
+      for (Index o = 0; o < outs; ++o) total += static_cast<double>(1 + o + 10 * (i % 3));
+      gradient.push_back(total);
+    }
+    return gradient;
+  };
+  const auto of_weight = [](Index outs) {
+    Flat gradient;
+    for (Index i = 0; i < outs * 3; ++i) gradient.push_back(static_cast<double>(1 + 2 + 20 * (i % 3)));
+    return gradient;
+  };
+  check_logical(x.dense_gradient(), of_x(5), 0, "x", batch);
+  check_logical(u.dense_gradient(), of_x(7), 0, "u", batch);
+  check_logical(w.dense_gradient(), of_weight(5), 0, "w", batch);
+  check_logical(t.dense_gradient(), of_weight(7), 0, "t", batch);
+  batch.verify();
+}
+
 }  // namespace
 }  // namespace tartan

@@ -37,9 +37,9 @@ class GradientTape {
   /// For operations: adds a backward rule. `name` appears in errors.
   void record(std::string name, std::function<void()> rule);
   /// For rules, while this tape is replayed: puts off the work that fills a contribution of the distribution `filled`,
-  /// which was handed on already, to the next reduction of another distribution, during which it is done; before
-  /// anybody looks at such a contribution, when more is put off, and at the end of the pass at the latest. Every rank
-  /// calls it. `work` calls the function that it is given from time to time.
+  /// which was handed on already, to the next reduction of another distribution on the same topology, during which it
+  /// is done; before anybody looks at such a contribution, when more is put off, and at the end of the pass at the
+  /// latest. Every rank calls it. `work` calls the function that it is given from time to time.
   void put_off(Distribution filled, std::function<void(const std::function<void()>&)> work);
   /// Does what was put off.
   void catch_up();
