@@ -10,6 +10,7 @@ namespace tartan {
 
 std::vector<Index> gather_numbers(const CartesianTopology& topology, std::span<const Index> mine) {
   const auto& root = topology.root();
+  if (root.is_null()) return std::vector<Index>(mine.size() * static_cast<std::size_t>(topology.size()));
   const auto length = static_cast<Index>(mine.size());
   std::vector<Index> all(mine.size() * static_cast<std::size_t>(root.size()));
   root.all_gather(mine, std::span<Index>(all), std::vector<Index>(static_cast<std::size_t>(root.size()), length));

@@ -81,6 +81,7 @@ void enter(const DistributedTensor<T>& x, const Distribution& domain, const Dist
   require(!x.is_null(), "{} takes a tensor placed as {}, but got none", name, domain);
   require(x.distribution() == domain, "{} takes a tensor placed as {}, but got {}", name, domain, x.distribution());
   const auto& root = domain.topology().root();
+  if (root.is_null()) return;
   root.require_usable();
   if (checks() != Checks::collective) return;
   check_collective(root, [&] { return fmt::format("{} {} -> {}", name, domain.to_string(), range.to_string()); });

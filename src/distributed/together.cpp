@@ -163,8 +163,8 @@ std::vector<DistributedTensor<T>> redistribute_together(std::vector<DistributedT
       continue;
     }
     const auto& root = xs[f].topology().root();
-    root.require_usable();
-    if (checks() == Checks::collective) {
+    if (!root.is_null()) root.require_usable();
+    if (!root.is_null() && checks() == Checks::collective) {
       check_collective(root, [&] {
         return fmt::format("{} tensors together, the first of them {} -> {}", alike.size(), xs[f].distribution(),
                            to[f]);

@@ -152,6 +152,7 @@ Transfer Transfer::adjoint() const {
 
 template <class T>
 void Transfer::apply(const T* in, T* out) const {
+  if (root_.is_null()) return;
   const int me = root_.rank();
   const auto elements = [me](const std::vector<Item>& items) {
     Index sum = 0;

@@ -50,7 +50,7 @@ void require_bags(Index count, Index ids, bool include_last) {
 /// Collective over the root where `asked`, which all ranks are or none.
 template <class Check>
 void agreed(const CartesianTopology& topology, bool asked, Check check) {
-  if (asked) {
+  if (asked && !topology.root().is_null()) {
     collectively(topology.root(), check);
   } else {
     check();

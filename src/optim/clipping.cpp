@@ -52,7 +52,7 @@ double gradient_norm(const std::vector<Variable<T>>& parameters) {
             parameter.name());
     if (parameter.has_gradient()) sum += sum_of_squares(parameter.gradient());
   }
-  root.all_reduce(std::span<const double>(&sum, 1), std::span<double>(&sum, 1));
+  if (!root.is_null()) root.all_reduce(std::span<const double>(&sum, 1), std::span<double>(&sum, 1));
   return std::sqrt(sum);
 }
 

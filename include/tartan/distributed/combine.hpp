@@ -9,7 +9,8 @@
 namespace tartan {
 
 /// Collective over the root. What the ranks of the topology have in `mine`, of one length on every rank, one after the
-/// other in the order of their positions; every rank of the root gets it, inactive ones too.
+/// other in the order of their positions; every rank of the root gets it, inactive ones too, and zeros a
+/// rank that has no root (CartesianTopology::along).
 std::vector<Index> gather_numbers(const CartesianTopology& topology, std::span<const Index> mine);
 
 /// Collective over the communicators of `axes`: replaces each element of `values` by its reduction over the ranks along

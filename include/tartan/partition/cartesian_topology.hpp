@@ -46,7 +46,7 @@ class CartesianTopology {
   const Communicator& axis(int axis) const;
   /// Collective over root(). The sub-grid of `axes` through this rank, as a topology whose root is its own ranks: each
   /// such group of ranks gets its own. DistDL's create_cartesian_subtopology_partition. Inactive ranks get an inactive
-  /// one.
+  /// one, whose root is null: nothing is sent there, and sums over all ranks are 0.
   CartesianTopology along(std::span<const int> axes) const;
   CartesianTopology along(std::initializer_list<int> axes) const { return along(std::span(axes.begin(), axes.size())); }
   /// The position `steps` further along `axis`: none beyond the ends, unless `periodic`. Throws Error on an inactive
