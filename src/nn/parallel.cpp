@@ -22,13 +22,25 @@ namespace {
 
 /// Whether `name` is `pattern` with a text for each *.
 bool matches(std::string_view pattern, std::string_view name) {
-  const auto star = pattern.find('*');
-  if (star == std::string_view::npos) return pattern == name;
-  if (!name.starts_with(pattern.substr(0, star))) return false;
-  for (auto rest = star; rest <= name.size(); ++rest) {
-    if (matches(pattern.substr(star + 1), name.substr(rest))) return true;
+  std::size_t p = 0, n = 0;
+  // The last * so far, and where in the name what follows it is tried: a * before it need not stand for more.
+  auto star = std::string_view::npos;
+  std::size_t tried = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      tried = n;
+    } else if (p < pattern.size() && pattern[p] == name[n]) {
+      ++p;
+      ++n;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      n = ++tried;
+    } else {
+      return false;
+    }
   }
-  return false;
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
 /// The axes that the first rule for layers of that kind and name gives; none where there is no such.

@@ -127,6 +127,32 @@ TEST_CASE("converted layers have the values, the options and the results that th
   batch.verify();
 }
 
+TEST_CASE("each * of a rule stands for any text, and many of them for no more time") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  const auto converted = [&](const std::string& name, const std::string& pattern) {
+    const DistributedLinear<float> layer(
+        topology, {.name = name, .in_features = 1, .out_features = 1, .bias = false, .axes = LinearAxes{}});
+    return !contains(testing::error_text([&] {
+                       convert_parallel(topology, {{pattern, LinearAxes{.out = 0}}}, layer);
+                     }),
+                     "names no linear layer");
+  };
+  for (const std::string pattern : {"*", "**", "a*", "*a", "aba*", "*ba", "a*a", "*b*", "*a*a*", "a*b*a", "aba"}) {
+    INFO(pattern);
+    CHECK(converted("aba", pattern));
+  }
+  for (const std::string pattern : {"", "b*", "*b", "a*a*a", "*aa*", "ab", "abab", "aba*a", "*b*b*"}) {
+    INFO(pattern);
+    CHECK_FALSE(converted("aba", pattern));
+  }
+  CHECK(converted("abcabd", "*abd"));
+  CHECK(converted("abcabd", "a*ab*d"));
+  std::string many;
+  for (int i = 0; i < 30; ++i) many += "*a";
+  CHECK(converted(std::string(100, 'a'), many));
+  CHECK_FALSE(converted(std::string(100, 'a'), many + "*b"));
+}
+
 TEST_CASE("a rule that names no layer is an error on every rank, before anything moves") {
   const auto topology = Partition(world()).cartesian({world().size()});
   const DistributedLinear<float> up(topology, {.name = "up", .in_features = 3, .out_features = 2});
