@@ -113,6 +113,14 @@ DistributedLinear<T>::DistributedLinear(const CartesianTopology& topology, Linea
   require(can_store(options_.storage),
           "the linear layer '{}' cannot store its parameters as {} along the data axis: Root, Replicate or Shard(0)",
           name, options_.storage);
+  require(!options_.gather_output || axes_.out || !axes_.in,
+          "the linear layer '{}' is given gather_output, which is of layers that split out_features (.dim = 1, "
+          ".axes.out); this one splits in_features, and .output says where its output lies",
+          name);
+  require(options_.output.is_replicate() || axes_.in || !axes_.out,
+          "the linear layer '{}' is given the output {}, which is of layers that split in_features (.dim = 0, "
+          ".axes.in); this one splits out_features, and .gather_output makes its output whole",
+          name, options_.output);
   const auto& grid = topology.grid();
   const int last = weight.dimensions() - 1;
   Placements placements(static_cast<std::size_t>(grid.axes()), Replicate{});
@@ -244,7 +252,8 @@ Variable<T> DistributedLinear<T>::moved(const Variable<T>& x) const {
     fail(
         "the linear layer '{}' takes the features of x whole along axis {}, not x of {} with its weight of {}: name "
         "that axis .axes.in{}, or pass redistribute(x, {})",
-        options_.name, *cut, d, applied_, *cut == d.grid().axes() - 1 ? " (.dim = 0)" : "", to_string(placements));
+        options_.name, *cut, d, applied_, !options_.axes && *cut == d.grid().axes() - 1 ? " (.dim = 0)" : "",
+        to_string(placements));
   }
   if (placements == d.placements() && how.block_extents == d.options().block_extents) return x;
   return redistribute(x, d.with(std::move(placements), std::move(how)));

@@ -332,6 +332,10 @@ TEST_CASE("x that lies otherwise is moved where that is declared, and refused wi
     refused(by, lies(Shard{1}), "name that axis .axes.in (.dim = 0), or pass redistribute(x, [Replicate, Replicate])");
     refused(by, lies(Shard{1}), by.weight().distribution().to_string());
   }
+  if (n > 1) {
+    refused({topology, {.in_features = in, .out_features = out, .axes = LinearAxes{.out = 1}}}, lies(Shard{1}),
+            "name that axis .axes.in, or pass");
+  }
   refused(layer(1), lies(Partial{}),
           "Partial and Shard(0) do not meet, but with redistribute(x, [Replicate, Replicate])");
   refused(layer({}), lies(Root{}), "Root and Replicate do not meet, but with redistribute(x, [Replicate, Replicate])");
@@ -366,6 +370,16 @@ TEST_CASE("x that lies otherwise is moved where that is declared, and refused wi
   shapes("(4, 6) in 1 parts but was given one of (4, 5)", [&] {
     given({4, 5}, {4}, {.in_features = 6, .out_features = 4});
   });
+  const auto made = [&](LinearLayerOptions options) {
+    options.in_features = in;
+    options.out_features = out;
+    DistributedLinear<double>(topology, options);
+  };
+  shapes("given gather_output, which is of layers that split out_features (.dim = 1",
+         [&] { made({.dim = 0, .gather_output = true}); });
+  shapes("given the output Shard(0), which is of layers that split in_features (.dim = 0",
+         [&] { made({.dim = 1, .output = Shard{0}}); });
+  made({.output = Partial{}, .gather_output = true});  // until convert_parallel says what is split
   shapes("in 3 parts but was given one of (2, 2, 5)", [&] { given({2, 2, 5}, {4}, {.parts = 3}); });
   shapes("not one of the shape (4)", [&] { given({4}, {4}, {}); });
   texts.verify();

@@ -111,8 +111,8 @@ template <class T>
 class DistributedLinear : public Module<T> {
  public:
   /// Does not communicate. Throws Error, the same on every rank, on features below 1, axes that the grid does not have
-  /// or that are named twice, parts or units that do not divide the features, and a dim, storage or output that is not
-  /// one of those above.
+  /// or that are named twice, parts or units that do not divide the features, a dim, storage or output that is not one
+  /// of those above, and an output or gather_output that is of the other kind of layer alone.
   DistributedLinear(const CartesianTopology& topology, LinearLayerOptions options);
   /// Collective where values have to move, over the root. Values that are given, in any distribution and on any
   /// topology with a common root: a weight (out, in) as PyTorch's, or (parts, out / parts, in), and a bias of (the
