@@ -129,6 +129,11 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight
   require(tile_classes >= 0, "linear cross-entropy takes 0 or more tile_classes, not {}", tile_classes);
   const auto placed =
       linear_rule::place(x.distribution(), weight.distribution(), bias.is_null() ? nullptr : &bias.distribution());
+  require(!placed.result.any(Placement::Kind::partial) && !placed.result.any(Placement::Kind::root),
+          "linear cross-entropy takes a weight that is cut in its classes, Shard(0), or Replicate, and an x of whole "
+          "features that is neither Partial nor Root, not x placed as {} with a weight placed as {}; redistribute them "
+          "first",
+          x.distribution(), weight.distribution());
   const auto question = classes::ask<T, I>(placed.result, targets, options);
   std::vector<Saved<T>> operands{Saved(x.value()), Saved(weight.value())};
   if (!bias.is_null()) operands.emplace_back(bias.value());

@@ -178,6 +178,18 @@ TEST_CASE("what does not fit is refused on every rank") {
   CHECK(contains(texts.of([&] { functional::linear_cross_entropy(fewer, o.weight, o.bias, o.targets); }), "targets"));
   const Variable<double> cut(DistributedTensor<double>::zeros({topology, {classes, in}, {Shard{1}}}));
   CHECK(contains(texts.of([&] { functional::linear_cross_entropy(o.x, cut, o.bias, o.targets); }), "linear"));
+  // What is well for a product alone: the caller sees no logits of which to speak.
+  for (const auto& [of_x, of_weight] :
+       {std::pair<Placement, Placement>(Shard{2}, Shard{1}), {Partial{}, Replicate{}}, {Root{}, Root{}}}) {
+    const Variable<double> x(DistributedTensor<double>::zeros({topology, {3, 2, in}, {of_x}}));
+    const Variable<double> weight(DistributedTensor<double>::zeros({topology, {classes, in}, {of_weight}}));
+    const auto text = texts.of([&] { functional::linear_cross_entropy(x, weight, {}, o.targets); });
+    INFO(text);
+    CHECK(contains(text, "linear cross-entropy takes a weight that is cut in its classes"));
+    CHECK(contains(text, x.distribution().to_string()));
+    CHECK(contains(text, weight.distribution().to_string()));
+    CHECK(!contains(text, "logits"));
+  }
   texts.verify();
 }
 
