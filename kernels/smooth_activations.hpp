@@ -38,6 +38,8 @@ struct GeluTanh {
 
   TARTAN_INLINE static constexpr double value(double x) { return x * sigmoid(twice_root * (x + cubic * x * x * x)); }
   TARTAN_INLINE static constexpr double slope(double x) {
+    constexpr double far = 64;  // from there on the sigmoid is 0 or 1, and stays so where a power of x overflows
+    x = x < -far ? -far : x > far ? far : x;
     const double s = sigmoid(twice_root * (x + cubic * x * x * x));
     return s + x * (twice_root * (1 + 3 * cubic * x * x)) * (s * (1 - s));
   }
