@@ -1,7 +1,9 @@
 #include <tartan/optim/optimizer.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <unordered_set>
+#include <utility>
 
 #include <tartan/distributed/combine.hpp>
 #include <tartan/distributed/leaves.hpp>
@@ -64,12 +66,22 @@ void Optimizer<T>::set_learning_rate(double learning_rate) {
 }
 
 template <class T>
+void Optimizer<T>::set_steps(std::vector<Index> steps) {
+  require(steps.size() == parameters_.size() && std::ranges::none_of(steps, [](Index n) { return n < 0; }),
+          "an optimiser of {} parameters takes as many numbers of steps of at least 0, not [{}]", parameters_.size(),
+          fmt::join(steps, ", "));
+  steps_ = std::move(steps);
+}
+
+template <class T>
 void Optimizer<T>::step() {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     if (parameters_[i].has_gradient()) check(i);
   }
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    if (parameters_[i].has_gradient()) update(i);
+    if (!parameters_[i].has_gradient()) continue;
+    ++steps_[i];
+    update(i);
   }
 }
 
@@ -97,7 +109,6 @@ Sgd<T>::Sgd(std::vector<Variable<T>> parameters, SgdOptions options)
   require(!options_.nesterov || (options_.momentum > 0 && options_.dampening == 0),
           "nesterov needs a positive momentum and no dampening, not {} and {}", options_.momentum, options_.dampening);
   if (options_.momentum > 0) momentum_ = this->state(0);
-  moved_.resize(this->parameters().size());
 }
 
 template <class T>
@@ -123,7 +134,7 @@ void Sgd<T>::update(std::size_t i) {
   }
   const kernels::MomentumRule<T> rule{.rate = rate,
                                       .momentum = static_cast<A>(options_.momentum),
-                                      .kept = static_cast<A>(moved_[i] ? 1 - options_.dampening : 1),
+                                      .kept = static_cast<A>(this->steps()[i] > 1 ? 1 - options_.dampening : 1),
                                       .decay = static_cast<A>(options_.weight_decay),
                                       .nesterov = options_.nesterov};
   parameter.modify([&](Tensor<T>& weight) {
@@ -135,7 +146,6 @@ void Sgd<T>::update(std::size_t i) {
     if (momentum_.empty()) return update(nullptr);
     momentum_[i].modify([&](Tensor<A>& buffer) { update(buffer.data()); });
   });
-  moved_[i] = true;
 }
 
 template <class T>
@@ -212,7 +222,6 @@ Adam<T>::Adam(std::vector<Variable<T>> parameters, AdamOptions options)
   require_not_negative("epsilon", options_.epsilon);
   first_ = this->state(0);
   second_ = this->state(0);
-  steps_.resize(this->parameters().size());
 }
 
 template <class T>
@@ -220,7 +229,7 @@ void Adam<T>::update(std::size_t i) {
   using A = Accumulator<T>;
   auto parameter = this->parameters()[i];
   const GradientRows<T> rows(parameter);
-  const auto n = static_cast<double>(++steps_[i]);
+  const auto n = static_cast<double>(this->steps()[i]);
   const double first_part = 1 - std::pow(options_.beta1, n);
   const double second_root = std::sqrt(1 - std::pow(options_.beta2, n));
   const double rate = this->learning_rate() / first_part;

@@ -30,6 +30,12 @@ class Optimizer {
   /// Throws Error where it is negative or no number.
   void set_learning_rate(double learning_rate);
   const std::vector<Variable<T>>& parameters() const noexcept { return parameters_; }
+  /// How many steps each parameter has had.
+  const std::vector<Index>& steps() const noexcept { return steps_; }
+  /// Training that goes on where another optimiser stopped: it needs the parameters, the state that an optimiser shows
+  /// (redistribute_into writes to it), these numbers and the learning rate. Every rank calls it alike. Throws Error
+  /// unless there is a number of at least 0 for each parameter.
+  void set_steps(std::vector<Index> steps);
 
  protected:
   /// Throws Error where a variable is no parameter, a Partial one or named twice, or the learning rate is negative or
@@ -38,13 +44,14 @@ class Optimizer {
 
   /// Throws Error unless the gradient of parameter `i` is one that update() takes.
   virtual void check([[maybe_unused]] std::size_t i) const {}
-  /// Changes parameter `i`, which has a gradient, and its state.
+  /// Changes parameter `i`, which has a gradient, and its state, in its step number steps()[i], from 1.
   virtual void update(std::size_t i) = 0;
   /// One tensor per parameter, laid out like it, of `value`.
   std::vector<DistributedTensor<Accumulator<T>>> state(double value) const;
 
  private:
   std::vector<Variable<T>> parameters_;
+  std::vector<Index> steps_ = std::vector<Index>(parameters_.size());
   double learning_rate_;
 };
 
@@ -75,7 +82,6 @@ class Sgd : public Optimizer<T> {
 
   SgdOptions options_;
   std::vector<DistributedTensor<Accumulator<T>>> momentum_;
-  std::vector<bool> moved_;  ///< a parameter has had its first step
 };
 
 struct AdagradOptions {
@@ -133,7 +139,7 @@ struct AdamOptions {
 };
 
 /// Adam (Kingma, Ba 2015) as PyTorch has it: m = beta1 · m + (1 - beta1) · g, v = beta2 · v + (1 - beta2) · g², and
-/// after n steps of the parameter, weight -= learning_rate / (1 - beta1^n) · m / (sqrt(v / (1 - beta2^n)) + epsilon). A
+/// in step n of the parameter, weight -= learning_rate / (1 - beta1^n) · m / (sqrt(v / (1 - beta2^n)) + epsilon). A
 /// row-sparse gradient changes m, v and weight of its rows only, by the rule of PyTorch's SparseAdam: weight -=
 /// learning_rate · sqrt(1 - beta2^n) / (1 - beta1^n) · m / (sqrt(v) + epsilon). The two rules differ; whether a
 /// gradient is row-sparse is the layer's choice (EmbeddingLayerOptions::sparse) and does not depend on the grid.
@@ -147,8 +153,6 @@ class Adam : public Optimizer<T> {
   const std::vector<DistributedTensor<Accumulator<T>>>& first_moments() const noexcept { return first_; }
   /// v, likewise.
   const std::vector<DistributedTensor<Accumulator<T>>>& second_moments() const noexcept { return second_; }
-  /// n, the steps that each parameter has had.
-  const std::vector<Index>& steps() const noexcept { return steps_; }
 
  private:
   void update(std::size_t i) override;
@@ -156,7 +160,6 @@ class Adam : public Optimizer<T> {
   AdamOptions options_;
   std::vector<DistributedTensor<Accumulator<T>>> first_;
   std::vector<DistributedTensor<Accumulator<T>>> second_;
-  std::vector<Index> steps_;
 };
 
 }  // namespace tartan
