@@ -4,11 +4,13 @@
 #include "click_prediction/area_under_curve.hpp"
 #include "click_prediction/clicks.hpp"
 #include "click_prediction/options.hpp"
-#include "error_text.hpp"
 #include "support/catch.hpp"
+#include "support/error_text.hpp"
 
 namespace click_prediction {
 namespace {
+
+using tartan::testing::error_text;
 
 std::optional<Options> parse(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "click_prediction");

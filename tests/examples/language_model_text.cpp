@@ -4,14 +4,17 @@
 #include <fstream>
 #include <map>
 
-#include "error_text.hpp"
 #include "language_model/bigrams.hpp"
 #include "language_model/byte_pairs.hpp"
 #include "language_model/options.hpp"
 #include "support/catch.hpp"
+#include "support/error_text.hpp"
 
 namespace language_model {
 namespace {
+
+using tartan::testing::contains;
+using tartan::testing::error_text;
 
 const std::string text =
     "In the beginning God created the heaven and the earth.\nAnd the earth was without form, and void; and darkness "

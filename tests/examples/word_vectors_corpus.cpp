@@ -3,12 +3,14 @@
 #include <vector>
 
 #include "corpus.hpp"
-#include "error_text.hpp"
 #include "scratch_directory.hpp"
 #include "support/catch.hpp"
+#include "support/error_text.hpp"
 #include "support/text_files.hpp"
 #include "vocabulary.hpp"
 
+using tartan::testing::contains;
+using tartan::testing::error_text;
 using namespace word_vectors;
 using namespace std::string_literals;
 using Words = std::vector<std::string>;

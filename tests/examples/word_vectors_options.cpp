@@ -1,9 +1,11 @@
 #include "options.hpp"
 #include "support/text_files.hpp"
 
-#include "error_text.hpp"
 #include "support/catch.hpp"
+#include "support/error_text.hpp"
 
+using tartan::testing::contains;
+using tartan::testing::error_text;
 using namespace word_vectors;
 
 namespace {

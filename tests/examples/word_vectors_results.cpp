@@ -8,12 +8,14 @@
 #include <tartan/base/random.hpp>
 
 #include "categories.hpp"
-#include "error_text.hpp"
 #include "neighbours.hpp"
 #include "scratch_directory.hpp"
 #include "support/catch.hpp"
+#include "support/error_text.hpp"
 #include "vectors_file.hpp"
 
+using tartan::testing::contains;
+using tartan::testing::error_text;
 using namespace word_vectors;
 
 namespace {

@@ -7,9 +7,11 @@
 #include <set>
 #include <string>
 
-#include "error_text.hpp"
 #include "support/catch.hpp"
+#include "support/error_text.hpp"
 
+using tartan::testing::contains;
+using tartan::testing::error_text;
 using namespace word_vectors;
 
 namespace {

@@ -1,10 +1,12 @@
 #include <string>
 #include <vector>
 
-#include "error_text.hpp"
 #include "support/catch.hpp"
+#include "support/error_text.hpp"
 #include "vocabulary.hpp"
 
+using tartan::testing::contains;
+using tartan::testing::error_text;
 using namespace word_vectors;
 
 namespace {
