@@ -13,25 +13,11 @@
 #include <tartan/tartan.hpp>
 
 #include "kernels/class_statistics.hpp"
+#include "timing.hpp"
 
 namespace {
 
 using namespace tartan;
-
-/// The median over repetitions of the slowest rank's microseconds.
-double median(const std::function<void()>& call, MPI_Comm comm, int repetitions) {
-  std::vector<double> times;
-  for (int i = 0; i < repetitions + 3; ++i) {
-    MPI_Barrier(comm);
-    const double start = MPI_Wtime();
-    call();
-    times.push_back(1e6 * (MPI_Wtime() - start));
-  }
-  times.erase(times.begin(), times.begin() + 3);
-  MPI_Allreduce(MPI_IN_PLACE, times.data(), static_cast<int>(times.size()), MPI_DOUBLE, MPI_MAX, comm);
-  std::ranges::nth_element(times, times.begin() + std::ssize(times) / 2);
-  return times[times.size() / 2];
-}
 
 /// The usual way, on this rank's shard of the logits.
 class ThreeReductions {
@@ -117,9 +103,9 @@ void compare(const CartesianTopology& line, Index rows, Index classes, int repet
   };
   const auto comm = line.axis(0).native();
   ThreeReductions usual(logits.value().local(), plain, logits.value().box()[1].begin, classes, comm);
-  const double ours = median([&] { one_message(false); }, comm, repetitions);
-  const double gathered = median([&] { one_message(true); }, comm, repetitions);
-  const double theirs = median([&] { losses[1] = usual(); }, comm, repetitions);
+  const double ours = benchmarks::median([&] { one_message(false); }, comm, repetitions, 3);
+  const double gathered = benchmarks::median([&] { one_message(true); }, comm, repetitions, 3);
+  const double theirs = benchmarks::median([&] { losses[1] = usual(); }, comm, repetitions, 3);
   if (!print) return;
   fmt::print("| {} | {} | {:.0f} | {:.2f} | {:.2f} | {:.1e} |\n", rows, classes, ours, ours / theirs, gathered / theirs,
              std::abs(losses[0] - losses[1]) / losses[1]);

@@ -11,9 +11,12 @@
 #include <numeric>
 #include <random>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include <tartan/base/index.hpp>
+
+#include "timing.hpp"
 
 /// What the benchmarks of CUDA kernels share: memory of the current device, times on one stream, ids.
 namespace tartan::benchmarks {
@@ -62,10 +65,6 @@ class Array {
   Index size_;
 };
 
-struct Quartiles {
-  double low, median, high;
-};
-
 /// The times of call(0), ..., call(repetitions - 1) in milliseconds, enqueued one behind the other.
 template <class Call>
 Quartiles milliseconds(int repetitions, Call&& call) {
@@ -85,9 +84,7 @@ Quartiles milliseconds(int repetitions, Call&& call) {
     times.push_back(time);
   }
   for (const auto mark : marks) check(cudaEventDestroy(mark));
-  std::ranges::sort(times);
-  const std::size_t n = times.size();
-  return {times[n / 4], times[n / 2], times[3 * n / 4]};
+  return quartiles(std::move(times));
 }
 
 enum class Law { uniform, zipf, half_on_one };

@@ -21,6 +21,7 @@
 #include "kernels/bags.hpp"
 #include "kernels/rows.hpp"
 #include "kernels/tables.hpp"
+#include "timing.hpp"
 
 namespace {
 
@@ -84,16 +85,6 @@ double milliseconds(Body&& body) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
 
-struct Quartiles {
-  double low, median, high;
-};
-
-Quartiles quartiles(std::vector<double> times) {
-  std::sort(times.begin(), times.end());
-  const std::size_t n = times.size();
-  return {times[n / 4], times[n / 2], times[3 * n / 4]};
-}
-
 struct Cell {
   std::string kernel;
   std::string ids;
@@ -112,8 +103,8 @@ void measure(const Cell& cell, int repetitions, Index copied, Kernel&& kernel, C
     kernel_times.push_back(milliseconds(kernel));
     copy_times.push_back(milliseconds(copy));
   }
-  const auto time = quartiles(kernel_times);
-  const auto reference = quartiles(copy_times);
+  const auto time = benchmarks::quartiles(kernel_times);
+  const auto reference = benchmarks::quartiles(copy_times);
   const double ratio = reference.median / time.median;
   const double copy_traffic = 2.0 * static_cast<double>(copied);
   fmt::print(

@@ -6,12 +6,13 @@
 #include <mpi.h>
 
 #include <Eigen/Core>
-#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <vector>
 
 #include <tartan/tartan.hpp>
+
+#include "timing.hpp"
 
 namespace {
 
@@ -22,26 +23,6 @@ struct Sizes {
   Index rows, in, out;
   int repetitions;
 };
-
-/// The median over repetitions of the slowest rank's milliseconds, of each of the calls in turn.
-std::vector<double> medians(const std::vector<std::function<void()>>& calls, MPI_Comm comm, int repetitions) {
-  std::vector<double> result;
-  std::vector<std::vector<double>> times(calls.size());
-  for (int i = 0; i < repetitions + 1; ++i) {
-    for (std::size_t c = 0; c < calls.size(); ++c) {
-      MPI_Barrier(comm);
-      const double start = MPI_Wtime();
-      calls[c]();
-      if (i > 0) times[c].push_back(1e3 * (MPI_Wtime() - start));
-    }
-  }
-  for (auto& of_call : times) {
-    MPI_Allreduce(MPI_IN_PLACE, of_call.data(), static_cast<int>(of_call.size()), MPI_DOUBLE, MPI_MAX, comm);
-    std::ranges::nth_element(of_call, of_call.begin() + std::ssize(of_call) / 2);
-    result.push_back(of_call[of_call.size() / 2]);
-  }
-  return result;
-}
 
 /// What a training step of a layer takes: forward and backward.
 std::function<void()> step(const CartesianTopology& grid, const Sizes& s, int dim, bool overlap) {
@@ -87,10 +68,11 @@ int main(int argc, char** argv) {
         to_x.noalias() = y * w;
         to_w.noalias() = y.transpose() * x;
       };
-      const auto times = medians({bare, step(grid, s, dim, true), step(grid, s, dim, false)}, comm, s.repetitions);
+      const auto times =
+          benchmarks::medians({bare, step(grid, s, dim, true), step(grid, s, dim, false)}, comm, s.repetitions, 1);
       if (world.rank() == 0) {
-        fmt::print("{:8} {:8.2f} {:10.2f} {:8.2f} {:10.2f} {:8.2f}\n", dim == 1 ? "out" : "in", times[0], times[1],
-                   times[1] / times[0], times[2], times[2] / times[0]);
+        fmt::print("{:8} {:8.2f} {:10.2f} {:8.2f} {:10.2f} {:8.2f}\n", dim == 1 ? "out" : "in", 1e-3 * times[0],
+                   1e-3 * times[1], times[1] / times[0], 1e-3 * times[2], times[2] / times[0]);
       }
     }
   });

@@ -14,6 +14,8 @@
 
 #include <tartan/tartan.hpp>
 
+#include "timing.hpp"
+
 namespace {
 
 using namespace tartan;
@@ -219,27 +221,12 @@ class Cases {
   std::vector<Case> cases_;
 };
 
-struct Quartiles {
-  double low, median, high;
-};
-
-Quartiles quartiles(std::vector<double> times) {
-  std::ranges::sort(times);
-  const std::size_t n = times.size();
-  return {times[n / 4], times[n / 2], times[3 * n / 4]};
-}
-
 using Side = std::function<void()>;
 
 /// Microseconds of the slowest rank for each side and repetition. The sides take turns in going first.
 template <std::size_t N>
 std::array<std::vector<double>, N> measure(const std::array<Side, N>& sides, MPI_Comm comm, int most) {
-  const auto timed = [&](const Side& side) {
-    MPI_Barrier(comm);
-    const double start = MPI_Wtime();
-    side();
-    return 1e6 * (MPI_Wtime() - start);
-  };
+  const auto timed = [&](const Side& side) { return benchmarks::microseconds(side, comm); };
   constexpr int warm_up = 5;
   double round = 0;
   for (int i = 0; i < warm_up; ++i) {
@@ -255,9 +242,7 @@ std::array<std::vector<double>, N> measure(const std::array<Side, N>& sides, MPI
   for (std::size_t i = 0; i < repetitions; ++i) {
     for (std::size_t k = 0; k < N; ++k) times[(i + k) % N][i] = timed(sides[(i + k) % N]);
   }
-  for (auto& t : times) {
-    MPI_Allreduce(MPI_IN_PLACE, t.data(), static_cast<int>(t.size()), MPI_DOUBLE, MPI_MAX, comm);
-  }
+  for (auto& t : times) benchmarks::take_slowest(t, comm);
   return times;
 }
 
@@ -282,10 +267,10 @@ void run_case(const Case& c, Index bytes, int most) {
       measure<4>({bare_side, [&] { planned.forward_into(x, y); }, [&] { redistribute_into(x, y); }, bare_side},
                  root.native(), most);
   if (root.rank() != 0) return;
-  const auto bare = quartiles(times[0]);
-  const auto move = quartiles(times[1]);
-  const auto free = quartiles(times[2]);
-  const auto again = quartiles(times[3]);
+  const auto bare = benchmarks::quartiles(times[0]);
+  const auto move = benchmarks::quartiles(times[1]);
+  const auto free = benchmarks::quartiles(times[2]);
+  const auto again = benchmarks::quartiles(times[3]);
   fmt::print(
       "{:42} {:30} {:6} {:5} {:8.1f} {:8.1f} {:8.1f} {:8.1f} {:8.1f} {:8.1f} {:6.3f} {:+8.1f} {:6.3f} {:+8.1f} "
       "{:6.3f} {}\n",

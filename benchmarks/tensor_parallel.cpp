@@ -12,26 +12,13 @@
 
 #include <tartan/tartan.hpp>
 
+#include "timing.hpp"
+
 namespace {
 
 using namespace tartan;
 
 constexpr Index V = 32000;
-
-/// The median over repetitions of the slowest rank's microseconds.
-double median(const std::function<void()>& call, MPI_Comm comm, int repetitions) {
-  std::vector<double> times;
-  for (int i = 0; i < repetitions + 5; ++i) {
-    MPI_Barrier(comm);
-    const double start = MPI_Wtime();
-    call();
-    times.push_back(1e6 * (MPI_Wtime() - start));
-  }
-  times.erase(times.begin(), times.begin() + 5);
-  MPI_Allreduce(MPI_IN_PLACE, times.data(), static_cast<int>(times.size()), MPI_DOUBLE, MPI_MAX, comm);
-  std::ranges::nth_element(times, times.begin() + std::ssize(times) / 2);
-  return times[times.size() / 2];
-}
 
 /// The usual lookup by rows: this rank's rows or zeros, summed.
 void by_rows(const Tensor<Index>& ids, const Tensor<float>& shard, Index first, MPI_Comm comm, Tensor<float>& out) {
@@ -78,14 +65,14 @@ void run_case(const Communicator& group, int sharding_dim, Index count, Index co
   Tensor<float> all(Shape{ranks, count, shard.shape()[1]});
   const TensorParallelOptions options{.tp_group = group, .sharding_dim = sharding_dim, .num_embeddings = V};
   const TensorParallelEmbedding<float> plan(shard, options);
-  const double bare = median(
+  const double bare = benchmarks::median(
       [&] {
         sharding_dim == 0 ? by_rows(ids, shard, block.begin, comm, out)
                           : by_columns(ids, shard, comm, ranks, mine, all, out);
       },
-      comm, repetitions);
-  const double planned = median([&] { plan(ids); }, comm, repetitions);
-  const double free = median([&] { functional::embedding(ids, shard, options); }, comm, repetitions);
+      comm, repetitions, 5);
+  const double planned = benchmarks::median([&] { plan(ids); }, comm, repetitions, 5);
+  const double free = benchmarks::median([&] { functional::embedding(ids, shard, options); }, comm, repetitions, 5);
   if (group.rank() != 0) return;
   fmt::print("{:8} {:6} {:6} {:10.1f} {:10.1f} {:10.1f} {:10.1f}\n", sharding_dim == 0 ? "rows" : "columns", count,
              columns, bare, planned, free, free - planned);
