@@ -1,4 +1,5 @@
-# The installed tree, which is built here without what tests need, and its use by other projects: ctest -L package.
+# The installed tree, and its use by other projects: ctest -L package. The archive is that of this build; the shared library
+# is built here, without what tests need.
 
 function(tartan_package_test step)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "SETS_UP;REQUIRES" "")
@@ -11,8 +12,10 @@ function(tartan_package_test step)
     FIXTURES_SETUP "${arg_SETS_UP}" FIXTURES_REQUIRED "${arg_REQUIRES}")
 endfunction()
 
-tartan_package_test(install SETS_UP installed)
-tartan_package_test(find_package REQUIRES installed)
-tartan_package_test(pkg_config REQUIRES installed)
+if(TARTAN_INSTALL AND NOT BUILD_SHARED_LIBS)
+  tartan_package_test(install SETS_UP installed)
+  tartan_package_test(find_package REQUIRES installed)
+  tartan_package_test(pkg_config REQUIRES installed)
+endif()
 tartan_package_test(add_subdirectory SETS_UP installed_shared)
 tartan_package_test(shared REQUIRES installed_shared)
