@@ -47,11 +47,14 @@ function(tartan_test_binary name)
   target_link_libraries(${name} PRIVATE tartan_test_support ${arg_LIBRARIES})
 endfunction()
 
+# PROCESSORS counts half cores: a rank at work takes two, a job that mostly waits takes one. Hence `--parallel` of twice the
+# number of cores in scripts/test.
 function(tartan_add_test name ranks seconds labels)
   add_test(NAME ${name} COMMAND ${ARGN})
+  math(EXPR half_cores "2 * ${ranks}")
   math(EXPR limit "${seconds} + 10")  # `timeout` comes first and ends all ranks
   set_tests_properties(${name} PROPERTIES
-    PROCESSORS ${ranks} TIMEOUT ${limit} LABELS "${labels}" ENVIRONMENT "${tartan_test_environment}")
+    PROCESSORS ${half_cores} TIMEOUT ${limit} LABELS "${labels}" ENVIRONMENT "${tartan_test_environment}")
   if("gpu" IN_LIST labels AND TARTAN_CUDA STREQUAL "ON")
     set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT TARTAN_TESTS_NEED_DEVICE=1)
     set_property(TEST ${name} PROPERTY SKIP_RETURN_CODE 77)

@@ -12,7 +12,7 @@ function(tartan_ending_test name ranks status)
   add_test(NAME ending.${name} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${command}" -DSTATUS=${status} -DSECONDS=20
     "-DSHOWS=${arg_SHOWS}" "-DSHOWS_ONCE=${arg_SHOWS_ONCE}" -P ${CMAKE_CURRENT_SOURCE_DIR}/comm/programs/expect_ending.cmake)
   set_tests_properties(ending.${name} PROPERTIES
-    PROCESSORS ${ranks} TIMEOUT 70 LABELS mpi ENVIRONMENT "${tartan_test_environment};${arg_ENVIRONMENT}")
+    PROCESSORS 1 TIMEOUT 70 LABELS mpi ENVIRONMENT "${tartan_test_environment};${arg_ENVIRONMENT}")
 endfunction()
 
 set(ending $<TARGET_FILE:ending>)

@@ -10,13 +10,14 @@ set_tests_properties(word_vectors.corpus PROPERTIES FIXTURES_SETUP word_vectors_
 
 # word_vectors_files(<name> <ranks> <run>... [COMPARE <command>...])
 function(word_vectors_files name ranks)
+  math(EXPR half_cores "2 * ${ranks}")
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "COMPARE")
   set(launch ${TIMEOUT_EXECUTABLE} -k 5 60 ${tartan_mpiexec} ${MPIEXEC_NUMPROC_FLAG})
   add_test(NAME word_vectors.${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:word_vectors> "-DLAUNCH=${launch}"
     -DCORPUS=${small_corpus} -DFOLDER=${word_vectors_scratch}/${name} "-DRUNS=${arg_UNPARSED_ARGUMENTS}"
     "-DCOMPARE=${arg_COMPARE}" -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/programs/expect_vectors.cmake)
   set_tests_properties(word_vectors.${name} PROPERTIES FIXTURES_REQUIRED word_vectors_corpus
-    PROCESSORS ${ranks} TIMEOUT 200 LABELS mpi
+    PROCESSORS ${half_cores} TIMEOUT 200 LABELS mpi
     ENVIRONMENT "${tartan_test_environment};OMPI_MCA_orte_tmpdir_base=${PROJECT_BINARY_DIR}/mpi/${name}")
 endfunction()
 
@@ -83,16 +84,17 @@ tartan_ending_test(word_vectors.help 4 success ${word_vectors} --help SHOWS_ONCE
 tartan_mpi_command(first_program 8 60 $<TARGET_FILE:first_program>)
 add_test(NAME first_program.np8 COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${first_program}"
   -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/programs/expect_falling_norm.cmake)
-set_tests_properties(first_program.np8 PROPERTIES PROCESSORS 8 TIMEOUT 70 LABELS mpi ENVIRONMENT "${tartan_test_environment}")
+set_tests_properties(first_program.np8 PROPERTIES PROCESSORS 16 TIMEOUT 70 LABELS mpi ENVIRONMENT "${tartan_test_environment}")
 
 # click_prediction_aucs(<name> <ranks> <grid>... [ARGUMENTS <argument>...] [BASELINE <argument>...])
 function(click_prediction_aucs name ranks)
+  math(EXPR half_cores "2 * ${ranks}")
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "ARGUMENTS;BASELINE")
   set(launch ${TIMEOUT_EXECUTABLE} -k 5 120 ${tartan_mpiexec} ${MPIEXEC_NUMPROC_FLAG})
   add_test(NAME click_prediction.${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:click_prediction>
     "-DLAUNCH=${launch}" "-DGRIDS=${arg_UNPARSED_ARGUMENTS}" "-DARGUMENTS=${arg_ARGUMENTS}" "-DBASELINE=${arg_BASELINE}"
     -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/programs/expect_clicks.cmake)
-  set_tests_properties(click_prediction.${name} PROPERTIES PROCESSORS ${ranks} TIMEOUT 300 LABELS mpi
+  set_tests_properties(click_prediction.${name} PROPERTIES PROCESSORS ${half_cores} TIMEOUT 300 LABELS mpi
     ENVIRONMENT "${tartan_test_environment};OMPI_MCA_orte_tmpdir_base=${PROJECT_BINARY_DIR}/mpi/clicks_${name}")
 endfunction()
 
@@ -119,13 +121,14 @@ tartan_ending_test(click_prediction.help 4 success $<TARGET_FILE:click_predictio
 
 # language_model_losses(<name> <ranks> <grid>... [BEATS_BIGRAMS] ARGUMENTS <argument>...)
 function(language_model_losses name ranks)
+  math(EXPR half_cores "2 * ${ranks}")
   cmake_parse_arguments(PARSE_ARGV 2 arg "BEATS_BIGRAMS" "" "ARGUMENTS")
   set(launch ${TIMEOUT_EXECUTABLE} -k 5 120 ${tartan_mpiexec} ${MPIEXEC_NUMPROC_FLAG})
   add_test(NAME language_model.${name} COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:language_model>
     "-DLAUNCH=${launch}" -DFOLDER=${CMAKE_CURRENT_BINARY_DIR}/language_model/${name} "-DGRIDS=${arg_UNPARSED_ARGUMENTS}"
     "-DARGUMENTS=${arg_ARGUMENTS}" -DBEATS_BIGRAMS=${arg_BEATS_BIGRAMS}
     -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/programs/expect_language_model.cmake)
-  set_tests_properties(language_model.${name} PROPERTIES PROCESSORS ${ranks} TIMEOUT 400 LABELS mpi
+  set_tests_properties(language_model.${name} PROPERTIES PROCESSORS ${half_cores} TIMEOUT 400 LABELS mpi
     ENVIRONMENT "${tartan_test_environment};OMPI_MCA_orte_tmpdir_base=${PROJECT_BINARY_DIR}/mpi/language_${name}")
 endfunction()
 
