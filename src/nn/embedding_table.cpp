@@ -139,7 +139,8 @@ lookup::Lookup<T, I> EmbeddingTable<T>::look_up(const DistributedTensor<I>& ids,
   const functional::EmbeddingOptions how{.padding_idx = options_.padding_idx,
                                          .scale_grad_by_freq = options_.scale_grad_by_freq,
                                          .sparse = options_.sparse,
-                                         .reproducible = options_.reproducible};
+                                         .reproducible = options_.reproducible,
+                                         .atomics = options_.atomics};
   (void)lookup::Route(ids.distribution(), applied_, Moving::nothing);  // refuses ids that lie otherwise
   const auto output = options_.output;
   if (axes_.rows && output.is_shard())

@@ -113,10 +113,11 @@ Lookup<T, I>::Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight,
   home_ = wanted.with(std::move(placements));
   sent_ = moving == Moving::rows ? home_ : route_.terms;
   if (options_.reproducible) require_hits(route_.terms, home_);
+  require(!options_.atomics || !options_.reproducible, "an embedding is reproducible or adds by atomics, not both");
   check_ids(ids, weight.shape()[0]);
   if (options_.max_norm)
     functional::renormalize_rows(ids, weight_, *options_.max_norm, options_.norm_type, options_.reproducible);
-  if (options_.reproducible || !records(weight_)) return;
+  if (options_.reproducible || unordered() || !records(weight_)) return;
   kernels::on(ids.topology().device(), [&]([[maybe_unused]] auto where) {
     if constexpr (std::is_same_v<decltype(where), kernels::Cuda>) {
       const Block block(route_.terms);
@@ -146,6 +147,17 @@ RowsAtHand<T, I> Lookup<T, I>::rows() const {
 }
 
 template <class T, class I>
+bool Lookup<T, I>::unordered() const {
+  const auto& d = route_.terms;
+  bool copied = false;
+  for (int axis = 0; axis < d.grid().axes(); ++axis) {
+    copied = copied || (d.placement(axis).is_replicate() && d.grid().extent(axis) > 1);
+  }
+  return options_.atomics && std::is_same_v<T, Accumulator<T>> && !copied && !options_.sparse && sent_ == d &&
+         !d.topology().device().is_cpu();
+}
+
+template <class T, class I>
 void Lookup<T, I>::contribute(const kernels::Contributions<T>& hits) const {
   if (!options_.scale_grad_by_freq) return weight_.contribute(gradient(hits));
   using A = Accumulator<T>;
@@ -166,7 +178,15 @@ Gradient<T> Lookup<T, I>::gradient(const kernels::Contributions<V>& hits) const 
       auto gradient = DistributedTensor<T>::zeros(route_.terms);
       gradient.modify([&](Tensor<T>& out) {
         kernels::on(device, [&](auto where) {
-          kernels::accumulate_rows(where, plan(where), hits, matrix<T>(out, block.rows, block.columns));
+          const auto table = matrix<T>(out, block.rows, block.columns);
+          if constexpr (std::is_same_v<decltype(where), kernels::Cuda> && std::is_same_v<T, Accumulator<T>>) {
+            if (unordered()) {
+              const auto& local = ids().local();
+              return kernels::accumulate_rows_atomic(where, local.data(), local.elements(), block.first_row, padding_,
+                                                     hits, table);
+            }
+          }
+          kernels::accumulate_rows(where, plan(where), hits, table);
         });
       });
       return gradient;

@@ -109,6 +109,8 @@ class Lookup {
   void contribute(const kernels::Contributions<T>& hits) const;
 
  private:
+  /// Whether sums are atomic: as options ask, where no other rank has a copy of them.
+  bool unordered() const;
   /// Contributions are given as they are, or in the accumulator of T: sums are rounded once, whichever it is.
   template <class V>
   Gradient<T> gradient(const kernels::Contributions<V>& hits) const;

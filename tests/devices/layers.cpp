@@ -58,6 +58,20 @@ TEMPLATE_TEST_CASE("an embedding", "", float, double) {
   }
 }
 
+TEMPLATE_TEST_CASE("an embedding whose gradient is added by atomics", "", float, double, bfloat16) {
+  using T = TestType;
+  same_on_both<T>([](const CartesianTopology& topology) {
+    DistributedEmbedding<T> layer(topology,
+                                  {.num_embeddings = 11, .embedding_dim = 7, .padding_idx = 5, .atomics = true});
+    const auto ids = drawn_ids<std::int64_t>(layer.input_distribution({90}), 11);
+    const auto small = [](std::span<const Index> i) { return static_cast<double>((3 * i[0] + i[1]) % 8); };
+    GradientTape tape;  // sums of small integers are exact in any order
+    const auto y = layer(ids);
+    tape.backward(sum(y * Variable<T>(DistributedTensor<T>::from_function(y.distribution(), small))));
+    return Results<T>{{"gradient", layer.weight().dense_gradient().full_tensor()}};
+  });
+}
+
 TEST_CASE("an embedding with its other options") {
   same_on_both<float>([](const CartesianTopology& topology) {
     DistributedEmbedding<float> layer(

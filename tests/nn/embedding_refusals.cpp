@@ -55,6 +55,8 @@ TEST_CASE("options that make no sense are refused on every rank with what they m
     CHECK(refused([&] { functional::embedding_by_rows(ids, weight, {.max_norm = 1, .norm_type = bad}); }) ==
           "norm_type is " + number + ", but must be positive");
   }
+  CHECK(contains(refused([&] { functional::embedding(ids, weight, {.reproducible = true, .atomics = true}); }),
+                 "not both"));
   const auto terms = Variable<float>(DistributedTensor<float>::zeros(replicated.with(0, Partial{})));
   CHECK(contains(refused([&] { functional::renormalize_rows(ids, terms, 1); }), "have no norms"));
 

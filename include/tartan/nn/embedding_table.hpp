@@ -56,6 +56,8 @@ struct EmbeddingLayerOptions {
   /// The bits of the table do not depend on the grid (functional::EmbeddingOptions::reproducible); blocks of columns
   /// are multiples of 32, and surplus ranks have none.
   bool reproducible = false;
+  /// Sums of the dense gradient by atomic additions on CUDA devices (functional::EmbeddingOptions::atomics).
+  bool atomics = false;
   std::uint64_t seed = 0;
   Initializer initial = initializers::normal();
   /// Unless given: data, rows and columns are the axes 0, 1 and 2 of a grid of three axes.

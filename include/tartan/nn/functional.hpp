@@ -22,6 +22,10 @@ struct EmbeddingOptions {
   /// owners of their rows and are added in the order of the global ids; norms are added by leaves of 32 columns, which
   /// no block of columns may cut (see leaf_blocks).
   bool reproducible = false;
+  /// On CUDA devices the contributions to a dense gradient of float or double are added by atomic additions, without
+  /// sorting the ids: in no fixed order, with other bits in each run. Where ranks compute the same gradient (weight and
+  /// ids Replicate along an axis of several ranks) and everywhere else sums stay ordered. Not with reproducible.
+  bool atomics = false;
 };
 
 /// out[i..., :] = weight[ids[i...], :] for ids (...) and weight (V, D); the result has the shape of the ids with D
