@@ -26,6 +26,11 @@ set(tartan_test_environment
 add_library(tartan_test_support OBJECT support/main.cpp support/pmpi.cpp)
 target_include_directories(tartan_test_support PUBLIC . ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src ${tartan_build_headers})
 target_link_libraries(tartan_test_support PUBLIC Tartan::tartan Catch2::Catch2 fmt::fmt)
+if(NOT TARTAN_CUDA STREQUAL "SIMULATED")
+  # Optimising a test takes longer than it saves when the test runs once; what it tests is optimised as the preset says.
+  # Simulated kernels and tests share inline functions, and those are to stay as the preset says.
+  target_compile_options(tartan_test_support PUBLIC -Og $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+endif()
 
 # Each command has a folder of its own for what Open MPI keeps while it runs: jobs that start and end at the same time
 # otherwise race for the one in /tmp, and one of them fails.
