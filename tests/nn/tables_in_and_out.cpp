@@ -117,6 +117,38 @@ TEST_CASE("tables in and out as a user writes it") {
     const auto whole = unmoved.weight().value().full_tensor();
     CHECK(same_bits(layer.weight().value(), std::vector<float>(whole.span().begin(), whole.span().end())));
   }
+  SECTION("training that goes on") {
+    const auto batch = some_ids(17, V);
+    const auto train = [&](const DistributedEmbedding<float>& trained, Adam<float>& optimizer) {
+      const auto ids = placed_ids<Index>(trained.input_distribution({17}), batch);
+      GradientTape tape;
+      const auto y = trained(ids);
+      tape.backward(sum(y * y));
+      optimizer.step();
+      optimizer.clear_gradients();
+    };
+    const AdamOptions options{.learning_rate = 0.1};
+    const DistributedEmbedding<float> unstopped(grid, {.name = "tokens", .num_embeddings = V, .embedding_dim = D});
+    Adam<float> unstopped_adam(unstopped.parameters(), options);
+    for (int step = 0; step < 3; ++step) train(unstopped, unstopped_adam);
+    const DistributedEmbedding<float> layer(grid, unstopped.weight().value().clone(), unstopped.options());
+    const auto first = unstopped_adam.first_moments()[0].to_root();
+    const auto second = unstopped_adam.second_moments()[0].to_root();
+    const auto steps = unstopped_adam.steps();
+    const Distribution whole(grid, {V, D}, {Replicate{}, Replicate{}, Replicate{}});
+    // docs: training that goes on
+    Adam<float> adam(layer.parameters(), options);
+    // `first` and `second` were read at the root of the distribution `whole`
+    redistribute_into(DistributedTensor<float>::from_root(whole, first), adam.first_moments()[0]);
+    redistribute_into(DistributedTensor<float>::from_root(whole, second), adam.second_moments()[0]);
+    adam.set_steps(steps);
+    // docs: end
+    train(unstopped, unstopped_adam);
+    train(layer, adam);
+    const auto expected_bits = unstopped.weight().value().full_tensor();
+    CHECK(same_bits(layer.weight().value(),
+                    std::vector<float>(expected_bits.span().begin(), expected_bits.span().end())));
+  }
   SECTION("into a layer that exists") {
     const DistributedEmbedding<float> layer(grid, {.name = "tokens", .num_embeddings = V, .embedding_dim = D});
     const auto table =
