@@ -3,6 +3,7 @@
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
 #include "comm/calls.hpp"
+#include "comm/entries.hpp"
 
 namespace tartan {
 
@@ -14,11 +15,8 @@ void Communicator::barrier() const {
 
 template <class T>
 void Communicator::broadcast(std::span<T> data, int root) const {
-  require_usable();
-  require_root(*this, Collective::broadcast, root);
   const Index n = std::ssize(data);
-  enter(*this, Collective::broadcast, rank() == root ? (size() - 1) * bytes<T>(n) : 0,
-        [&] { return fmt::format("broadcast({}, {}, root {})", Element<T>::name, n, root); });
+  enter_broadcast<T>(*this, n, root);
   if (size() == 1) return;
   for_each_chunk<T>(n, [&](Index offset, int count) {
     check_mpi(MPI_Bcast(data.data() + offset, count, Element<T>::type(), root, native()), *this, "broadcast");
@@ -27,30 +25,17 @@ void Communicator::broadcast(std::span<T> data, int root) const {
 
 template <class T>
 void Communicator::gather(std::span<const T> mine, std::span<T> all, std::span<const Index> counts, int root) const {
-  require_usable();
-  require_root(*this, Collective::gather, root);
-  const Layout layout(*this, Collective::gather, counts);
-  require_size(*this, Collective::gather, "this rank's part", mine.size(), layout.count());
-  const bool is_root = rank() == root;
-  if (is_root) require_size(*this, Collective::gather, "the whole", all.size(), layout.total);
-  enter(*this, Collective::gather, is_root ? 0 : bytes<T>(layout.count()),
-        [&] { return fmt::format("gather({}, root {}, {})", Element<T>::name, root, layout.describe()); });
+  const auto layout = enter_gather<T>(*this, mine.size(), all.size(), counts, root);
   if (size() == 1) return copy(mine, all);
   gather_parts(*this, mine, all, layout, root, "gather");
 }
 
 template <class T>
 void Communicator::scatter(std::span<const T> all, std::span<T> mine, std::span<const Index> counts, int root) const {
-  require_usable();
-  require_root(*this, Collective::scatter, root);
-  const Layout layout(*this, Collective::scatter, counts);
-  require_size(*this, Collective::scatter, "this rank's part", mine.size(), layout.count());
-  const bool is_root = rank() == root;
-  if (is_root) require_size(*this, Collective::scatter, "the whole", all.size(), layout.total);
-  enter(*this, Collective::scatter, is_root ? bytes<T>(layout.total - layout.count()) : 0,
-        [&] { return fmt::format("scatter({}, root {}, {})", Element<T>::name, root, layout.describe()); });
+  const auto layout = enter_scatter<T>(*this, all.size(), mine.size(), counts, root);
   if (size() == 1) return copy(all, mine);
 
+  const bool is_root = rank() == root;
   const auto type = Element<T>::type();
   const int count = static_cast<int>(mine.size());
   if (!fits_one_call<T>(layout.total)) {
@@ -75,12 +60,7 @@ void Communicator::scatter(std::span<const T> all, std::span<T> mine, std::span<
 
 template <class T>
 void Communicator::all_gather(std::span<const T> mine, std::span<T> all, std::span<const Index> counts) const {
-  require_usable();
-  const Layout layout(*this, Collective::all_gather, counts);
-  require_size(*this, Collective::all_gather, "this rank's part", mine.size(), layout.count());
-  require_size(*this, Collective::all_gather, "the whole", all.size(), layout.total);
-  enter(*this, Collective::all_gather, (size() - 1) * bytes<T>(layout.count()),
-        [&] { return fmt::format("all_gather({}, {})", Element<T>::name, layout.describe()); });
+  const auto layout = enter_all_gather<T>(*this, mine.size(), all.size(), counts);
   if (size() == 1) return copy(mine, all);
   all_gather_parts(*this, mine, all, layout, "all_gather");
 }
@@ -88,33 +68,17 @@ void Communicator::all_gather(std::span<const T> mine, std::span<T> all, std::sp
 template <class T>
 void Communicator::all_to_all(std::span<const T> out, std::span<const Index> send_counts, std::span<T> in,
                               std::span<const Index> receive_counts, Index largest) const {
-  require_usable();
-  const Layout sent(*this, Collective::all_to_all, send_counts);
-  const Layout received(*this, Collective::all_to_all, receive_counts);
-  require_size(*this, Collective::all_to_all, "the output", out.size(), sent.total);
-  require_size(*this, Collective::all_to_all, "the input", in.size(), received.total);
-  require(std::max(std::ranges::max(send_counts), std::ranges::max(receive_counts)) <= largest,
-          "all_to_all on \"{}\", rank {}: a count exceeds the largest count {}", name(), rank(), largest);
-  require(sent.count() == received.count(), "all_to_all on \"{}\": rank {} sends {} elements to itself and receives {}",
-          name(), rank(), sent.count(), received.count());
-  enter(*this, Collective::all_to_all, bytes<T>(sent.total - sent.count()),
-        [&] { return fmt::format("all_to_all({}, largest {})", Element<T>::name, largest); });
+  enter_all_to_all<T>(*this, out.size(), send_counts, in.size(), receive_counts, largest);
   if (size() == 1) return copy(out, in);
   all_to_all_parts(*this, out, send_counts, in, receive_counts, largest, "all_to_all");
 }
 
 template <class T>
 void Communicator::all_to_all(std::span<const T> out, std::span<T> in, Index count) const {
-  require_usable();
-  require(count >= 0, "all_to_all on \"{}\": the count is {}", name(), count);
-  const Index total = checked_multiply(count, size());
-  require_size(*this, Collective::all_to_all, "the output", out.size(), total);
-  require_size(*this, Collective::all_to_all, "the input", in.size(), total);
-  enter(*this, Collective::all_to_all, bytes<T>(total - count),
-        [&] { return fmt::format("all_to_all({}, count {})", Element<T>::name, count); });
+  enter_all_to_all<T>(*this, out.size(), in.size(), count);
   if (size() == 1) return copy(out, in);
 
-  if (!fits_one_call<T>(total)) {
+  if (!fits_one_call<T>(std::ssize(out))) {
     const auto part = [&](auto all, int r) {
       return all.subspan(static_cast<std::size_t>(r * count), static_cast<std::size_t>(count));
     };

@@ -4,6 +4,7 @@
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
 #include "comm/calls.hpp"
+#include "comm/entries.hpp"
 #include "comm/overlap.hpp"
 
 namespace tartan {
@@ -11,10 +12,6 @@ namespace {
 
 MPI_Op operation(Reduction reduction) {
   return reduction == Reduction::sum ? MPI_SUM : reduction == Reduction::max ? MPI_MAX : MPI_MIN;
-}
-
-const char* to_string(Reduction reduction) {
-  return reduction == Reduction::sum ? "sum" : reduction == Reduction::max ? "max" : "min";
 }
 
 template <class T>
@@ -80,15 +77,10 @@ void combine_blocks(const Communicator& communicator, std::span<const T> all, st
 
 template <class T>
 void Communicator::reduce(std::span<const T> in, std::span<T> out, int root, Reduction reduction) const {
-  require_usable();
-  require_root(*this, Collective::reduce, root);
-  const Index n = std::ssize(in);
-  if (rank() == root) require_size(*this, Collective::reduce, "the output", out.size(), n);
-  enter(*this, Collective::reduce, rank() == root ? 0 : bytes<T>(n),
-        [&] { return fmt::format("reduce({}, {}, {}, root {})", Element<T>::name, n, to_string(reduction), root); });
+  enter_reduce<T>(*this, std::ssize(in), out.size(), root, reduction);
   if (size() == 1) return copy(in, out);
   if constexpr (is_half_type<T>) {
-    const auto counts = blocks_of(n, *this);
+    const auto counts = blocks_of(std::ssize(in), *this);
     const Layout layout(*this, Collective::reduce, counts);
     std::vector<T> mine(static_cast<std::size_t>(layout.count()));
     combine_blocks<T>(*this, in, mine, counts, reduction, "reduce");
@@ -100,11 +92,8 @@ void Communicator::reduce(std::span<const T> in, std::span<T> out, int root, Red
 
 template <class T>
 void Communicator::all_reduce(std::span<const T> in, std::span<T> out, Reduction reduction) const {
-  require_usable();
   const Index n = std::ssize(in);
-  require_size(*this, Collective::all_reduce, "the output", out.size(), n);
-  enter(*this, Collective::all_reduce, rank() == 0 ? (size() - 1) * bytes<T>(n) : bytes<T>(n),
-        [&] { return fmt::format("all_reduce({}, {}, {})", Element<T>::name, n, to_string(reduction)); });
+  enter_all_reduce<T>(*this, n, out.size(), reduction);
   if (size() == 1) return copy(in, out);
   if constexpr (is_half_type<T>) {
     const auto counts = blocks_of(n, *this);
@@ -133,12 +122,7 @@ void Communicator::all_reduce(std::span<const T> in, std::span<T> out, Reduction
 
 template <class T>
 void Communicator::reduce_scatter(std::span<const T> all, std::span<T> mine, std::span<const Index> counts) const {
-  require_usable();
-  const Layout layout(*this, Collective::reduce_scatter, counts);
-  require_size(*this, Collective::reduce_scatter, "this rank's part", mine.size(), layout.count());
-  require_size(*this, Collective::reduce_scatter, "the whole", all.size(), layout.total);
-  enter(*this, Collective::reduce_scatter, bytes<T>(layout.total - layout.count()),
-        [&] { return fmt::format("reduce_scatter({}, {})", Element<T>::name, layout.describe()); });
+  const auto layout = enter_reduce_scatter<T>(*this, all.size(), mine.size(), counts);
   if (size() == 1) return copy(all, mine);
 
   if constexpr (is_half_type<T>) {

@@ -42,6 +42,7 @@ std::optional<milliseconds> parse_deadline(std::string_view text) {
 std::optional<Transport> parse_transport(std::string_view text) {
   if (text == "staging") return Transport::staging;
   if (text == "mpi") return Transport::mpi;
+  if (text == "nccl") return Transport::nccl;
   return std::nullopt;
 }
 
@@ -80,7 +81,7 @@ void require_valid_settings() {
   const auto threads = variable("TARTAN_THREADS");
   require(!threads || parse_threads(*threads), "TARTAN_THREADS is \"{}\", expected 1 to 1024", threads.value_or(""));
   const auto transport = variable("TARTAN_TRANSPORT");
-  require(!transport || parse_transport(*transport), "TARTAN_TRANSPORT is \"{}\", expected staging or mpi",
+  require(!transport || parse_transport(*transport), "TARTAN_TRANSPORT is \"{}\", expected staging, mpi or nccl",
           transport.value_or(""));
 }
 

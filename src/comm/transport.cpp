@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "comm/settings.hpp"
+#include "device/nccl.hpp"
 
 namespace tartan {
 namespace {
@@ -21,7 +22,8 @@ bool mpi_takes_device_memory() {
 Transport transport() {
   static const Transport chosen = [] {
     if (const auto wanted = transport_setting()) return *wanted;
-    return mpi_takes_device_memory() ? Transport::mpi : Transport::staging;
+    if (mpi_takes_device_memory()) return Transport::mpi;
+    return device::nccl_built_in() ? Transport::nccl : Transport::staging;
   }();
   return chosen;
 }

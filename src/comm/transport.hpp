@@ -2,14 +2,16 @@
 
 namespace tartan {
 
-/// How MPI gets at what lies on a CUDA device.
+/// How what lies on CUDA devices gets to other ranks.
 enum class Transport {
-  staging,  ///< by way of page-locked host memory
+  staging,  ///< through MPI by way of page-locked host memory
   mpi,      ///< MPI reads and writes device memory itself
+  nccl,     ///< by NCCL between ranks that have a device each, by staging between others (comm/nccl_group.hpp)
 };
 
-/// What TARTAN_TRANSPORT says (staging or mpi), otherwise mpi where the MPI library says at run time that it takes
-/// device memory, and staging elsewhere. Non-blocking reductions of device memory are never asked for.
+/// What TARTAN_TRANSPORT says, which is the same on every rank; otherwise mpi where the MPI library says at run time
+/// that it takes device memory, nccl in a build with NCCL, and staging elsewhere. Non-blocking reductions of device
+/// memory are never asked for.
 Transport transport();
 
 }  // namespace tartan

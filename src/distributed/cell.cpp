@@ -9,7 +9,7 @@
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
-#include "distributed/staging.hpp"
+#include "distributed/carrier.hpp"
 #include "kernels/boxes.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/on.hpp"
@@ -22,15 +22,14 @@ std::span<T> span_of(T* data, const Box& box) {
   return {data, static_cast<std::size_t>(box.elements())};
 }
 
-/// The blocks of a side one after the other, where a communicator reads them: the part itself where they lie so,
-/// otherwise a packed copy that lives as long as this object.
+/// The blocks of a side one after the other: the part itself where they lie so, otherwise a packed copy that lives as
+/// long as this object.
 template <class T>
 class Packed {
  public:
   Packed(Device device, const T* part, const Cell::Side& side, std::size_t elements)
-      : copy_{in_order(device, part, side)},
-        blocks_{device, {side.rows <= 1 ? part : std::as_const(copy_).data(), elements}} {}
-  std::span<const T> blocks() const { return blocks_.span(); }
+      : copy_{in_order(device, part, side)}, blocks_{side.rows <= 1 ? part : std::as_const(copy_).data(), elements} {}
+  std::span<const T> blocks() const { return blocks_; }
 
  private:
   static Tensor<T> in_order(Device device, const T* part, const Cell::Side& side) {
@@ -42,7 +41,7 @@ class Packed {
   }
 
   Tensor<T> copy_;
-  Outbound<T> blocks_;
+  std::span<const T> blocks_;
 };
 
 /// The inverse: where to receive the blocks of a side, and put() to bring them into the part.
@@ -54,10 +53,9 @@ class Unpacked {
         part_{part},
         side_{side},
         copy_{side.rows <= 1 ? Tensor<T>() : Tensor<T>(Shape{static_cast<Index>(elements)}, device)},
-        blocks_{device, {side.rows <= 1 ? part : copy_.data(), elements}} {}
-  std::span<T> blocks() const { return blocks_.span(); }
+        blocks_{side.rows <= 1 ? part : copy_.data(), elements} {}
+  std::span<T> blocks() const { return blocks_; }
   void put() const {
-    blocks_.put();
     if (side_.rows <= 1) return;
     kernels::on(device_,
                 [&](auto where) { kernels::join_columns(where, copy_.data(), side_.rows, side_.widths, part_); });
@@ -68,7 +66,7 @@ class Unpacked {
   T* part_;
   const Cell::Side& side_;
   Tensor<T> copy_;
-  Inbound<T> blocks_;
+  std::span<T> blocks_;
 };
 
 bool all_equal(const std::vector<Index>& counts) { return std::ranges::count(counts, counts[0]) == std::ssize(counts); }
@@ -145,7 +143,7 @@ void Cell::apply(const T* in, T* out) const {
 
   const auto source = span_of(in, before_);
   const auto target = span_of(out, after_);
-  const auto whole = [&] { return Outbound<T>(device_, source); };
+  const Carrier carrier{communicator_, device_};
   const auto packed = [&] { return Packed<T>(device_, in, sent_, source.size()); };
   const auto unpacked = [&] { return Unpacked<T>(device_, out, received_, target.size()); };
 
@@ -157,20 +155,20 @@ void Cell::apply(const T* in, T* out) const {
           const auto send = packed();
           const auto receive = unpacked();
           if (even_) {
-            communicator_.all_to_all(send.blocks(), receive.blocks(), *even_);
+            carrier.all_to_all(send.blocks(), receive.blocks(), *even_);
           } else {
-            communicator_.all_to_all(send.blocks(), sent_.counts, receive.blocks(), received_.counts, largest_);
+            carrier.all_to_all(send.blocks(), sent_.counts, receive.blocks(), received_.counts, largest_);
           }
           return receive.put();
         }
         case Kind::replicate: {
           const auto receive = unpacked();
-          communicator_.all_gather(whole().span(), receive.blocks(), received_.counts);
+          carrier.all_gather<T>(source, receive.blocks(), received_.counts);
           return receive.put();
         }
         case Kind::root: {
           const auto receive = unpacked();
-          communicator_.gather(whole().span(), receive.blocks(), received_.counts, 0);
+          carrier.gather<T>(source, receive.blocks(), received_.counts);
           return receive.put();
         }
         case Kind::partial:
@@ -191,33 +189,23 @@ void Cell::apply(const T* in, T* out) const {
       break;
     case Kind::partial:
       switch (to_.kind()) {
-        case Kind::shard: {
-          const Inbound<T> receive(device_, target);
-          communicator_.reduce_scatter(packed().blocks(), receive.span(), sent_.counts);
-          return receive.put();
-        }
+        case Kind::shard:
+          return carrier.reduce_scatter(packed().blocks(), target, sent_.counts);
         case Kind::replicate:
-          return in_pieces(device_, in, true, out, true, std::ssize(source),
-                           [&](auto terms, auto sums) { communicator_.all_reduce(terms, sums); });
+          return carrier.all_reduce<T>(source, target);
         case Kind::partial:
           return copy();
         case Kind::root:
-          return in_pieces(device_, in, true, out, first, std::ssize(source),
-                           [&](auto terms, auto sums) { communicator_.reduce(terms, sums, 0); });
+          return carrier.reduce<T>(source, target);
       }
       break;
     case Kind::root:
       switch (to_.kind()) {
-        case Kind::shard: {
-          const Inbound<T> receive(device_, target);
-          communicator_.scatter(packed().blocks(), receive.span(), sent_.counts, 0);
-          return receive.put();
-        }
+        case Kind::shard:
+          return carrier.scatter(packed().blocks(), target, sent_.counts);
         case Kind::replicate:
           if (first) copy();
-          return in_pieces(device_, out, first, out, !first, std::ssize(target), [&](auto sent, std::span<T> received) {
-            communicator_.broadcast(first ? std::span<T>(const_cast<T*>(sent.data()), sent.size()) : received, 0);
-          });
+          return carrier.broadcast(target);
         case Kind::partial:
           return first ? copy() : clear();
         case Kind::root:

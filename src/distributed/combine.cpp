@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/element_types.hpp"
-#include "distributed/staging.hpp"
+#include "distributed/carrier.hpp"
 
 namespace tartan {
 
@@ -35,8 +35,8 @@ void combine_along(const CartesianTopology& topology, const std::vector<int>& ax
   if (!topology.active()) return;
   for (const int axis : axes) {
     if (topology.grid().extent(axis) == 1) continue;
-    in_pieces(values.device(), std::as_const(values).data(), true, values.data(), true, values.elements(),
-              [&](std::span<const T> in, std::span<T> out) { topology.axis(axis).all_reduce(in, out, reduction); });
+    const std::span<T> numbers(values.data(), static_cast<std::size_t>(values.elements()));
+    Carrier{topology.axis(axis), values.device()}.all_reduce<T>(numbers, numbers, reduction);
   }
 }
 
@@ -50,11 +50,9 @@ Tensor<T> gather_along(const CartesianTopology& topology, const std::vector<int>
     const auto span_of = [](auto& tensor) {
       return std::span(tensor.data(), static_cast<std::size_t>(tensor.elements()));
     };
-    const Outbound<T> out(mine.device(), span_of(std::as_const(mine)));
-    const Inbound<T> in(mine.device(), span_of(all));
-    topology.axis(axis).all_gather(out.span(), in.span(),
-                                   std::vector<Index>(static_cast<std::size_t>(extent), mine.elements()));
-    in.put();
+    Carrier{topology.axis(axis), mine.device()}.all_gather<T>(
+        span_of(std::as_const(mine)), span_of(all),
+        std::vector<Index>(static_cast<std::size_t>(extent), mine.elements()));
     mine = all;
   }
   return mine;

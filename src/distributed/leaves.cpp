@@ -6,7 +6,7 @@
 
 #include "base/element_types.hpp"
 #include "base/fail.hpp"
-#include "distributed/staging.hpp"
+#include "distributed/carrier.hpp"
 #include "kernels/boxes.hpp"
 #include "kernels/dots.hpp"
 #include "kernels/on.hpp"
@@ -51,10 +51,9 @@ Tensor<T> gather_leaves(const Distribution& distribution, int dim, int axis, con
   }
   const Index total = leaves_of(distribution.shape()[dim]);
   Tensor<T> pieces(Shape{n, total}, leaves.device());
-  const Outbound<T> mine(leaves.device(), {leaves.data(), static_cast<std::size_t>(leaves.elements())});
-  const Inbound<T> all(leaves.device(), {pieces.data(), static_cast<std::size_t>(pieces.elements())});
-  topology.axis(axis).all_gather(mine.span(), all.span(), counts);
-  all.put();
+  Carrier{topology.axis(axis), leaves.device()}.all_gather<T>(
+      {leaves.data(), static_cast<std::size_t>(leaves.elements())},
+      {pieces.data(), static_cast<std::size_t>(pieces.elements())}, counts);
   Tensor<T> beside(Shape{n, total}, leaves.device());
   kernels::on(leaves.device(),
               [&](auto where) { kernels::join_columns(where, pieces.data(), n, widths, beside.data()); });

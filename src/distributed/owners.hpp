@@ -10,7 +10,7 @@
 #include <tartan/tensor/tensor.hpp>
 
 #include "base/fail.hpp"
-#include "distributed/staging.hpp"
+#include "distributed/carrier.hpp"
 
 namespace tartan {
 
@@ -66,11 +66,8 @@ struct Owners {
                      Index most) const {
     const Index columns = out.shape()[1];
     Tensor<T> in(Shape{total(receive), columns}, out.device());
-    const Outbound<T> outbound(out.device(), elements_of(out));
-    const Inbound<T> inbound(in.device(), elements_of(in));
-    communicator.all_to_all(outbound.span(), times(send, columns), inbound.span(), times(receive, columns),
-                            most * columns);
-    inbound.put();
+    Carrier{communicator, out.device()}.all_to_all<T>(elements_of(out), times(send, columns), elements_of(in),
+                                                      times(receive, columns), most * columns);
     return in;
   }
 };

@@ -89,10 +89,7 @@ Tensor<T> gather_pieces(const CartesianTopology& topology, int axis, const Tenso
   const Index columns = mine.shape()[1];
   const std::vector<Index> rows(counts.begin(), counts.end());
   Tensor<T> all(Shape{total(rows), columns}, mine.device());
-  const Outbound<T> outbound(mine.device(), elements_of(mine));
-  const Inbound<T> inbound(all.device(), elements_of(all));
-  topology.axis(axis).all_gather(outbound.span(), inbound.span(), times(rows, columns));
-  inbound.put();
+  Carrier{topology.axis(axis), mine.device()}.all_gather<T>(elements_of(mine), elements_of(all), times(rows, columns));
   return all;
 }
 

@@ -6,6 +6,7 @@
 #include <tartan/tensor/tensor.hpp>
 
 #include "base/element_types.hpp"
+#include "distributed/carrier.hpp"
 #include "distributed/staging.hpp"
 #include "kernels/boxes.hpp"
 #include "kernels/elementwise.hpp"
@@ -139,6 +140,7 @@ Transfer::Transfer(const Distribution& from, const Distribution& to)
   sends_ = sends(from, to, me);
   receives_ = receives(from, to, me);
   largest_ = std::min(largest_block(from), largest_block(to));
+  if (from.topology().devices() == to.topology().devices()) devices_ = from.topology().devices();
 }
 
 Transfer Transfer::adjoint() const {
@@ -174,10 +176,16 @@ void Transfer::apply(const T* in, T* out) const {
   for (const auto& item : receives_) {
     if (item.peer != me) receive_counts[static_cast<std::size_t>(item.peer)] = item.box.elements();
   }
-  const Outbound<T> outbound(source_device_, {std::as_const(sent).data(), static_cast<std::size_t>(sent.elements())});
-  const Inbound<T> inbound(target_device_, {received.data(), static_cast<std::size_t>(received.elements())});
-  root_.all_to_all(outbound.span(), send_counts, inbound.span(), receive_counts, largest_);
-  inbound.put();
+  const std::span<const T> outgoing(std::as_const(sent).data(), static_cast<std::size_t>(sent.elements()));
+  const std::span<T> incoming(received.data(), static_cast<std::size_t>(received.elements()));
+  if (devices_.empty()) {
+    const Outbound<T> outbound(source_device_, outgoing);
+    const Inbound<T> inbound(target_device_, incoming);
+    root_.all_to_all(outbound.span(), send_counts, inbound.span(), receive_counts, largest_);
+    inbound.put();
+  } else {
+    Carrier{root_, target_device_, devices_}.all_to_all<T>(outgoing, send_counts, incoming, receive_counts, largest_);
+  }
 
   Index covered = 0;
   for (const auto& item : receives_) covered += item.box.elements();

@@ -45,6 +45,7 @@ class Transfer {
   Box after_;
   Device source_device_;
   Device target_device_;
+  std::vector<Device> devices_;  ///< of all ranks of the root; none where those of source and target differ
   std::vector<Item> sends_;
   std::vector<Item> receives_;
   Index largest_ = 0;          ///< elements of the largest box that any two ranks exchange, or more

@@ -5,6 +5,9 @@
 # tartan_simulated_test(<name> RANKS <K>... [TIMEOUT <s>])
 #   The binary <name> again, as tests <name>.cuda.np<K>, with every tensor on a simulated CUDA device; nothing where the
 #   build has no simulated devices.
+# tartan_nccl_test(<name> RANKS <K>... [TIMEOUT <s>] [ARGUMENTS <argument>...] [ENVIRONMENT <variable>=<value>...])
+#   The same as tests <name>.nccl.np<K>, each rank with a simulated device of its own; `name` may have a suffix after a
+#   point.
 # tartan_mpi_command(<out> <K> <seconds> <command>...)
 #   The command line that runs a command on K ranks and kills it after that time.
 # By hand: mpiexec --oversubscribe -n 3 tests/test_comm "name of a test case"
@@ -98,6 +101,23 @@ function(tartan_simulated_test name)
   foreach(ranks IN LISTS arg_RANKS)
     tartan_mpi_command(command ${ranks} ${arg_TIMEOUT} $<TARGET_FILE:${name}>)
     tartan_add_test(${name}.cuda.np${ranks} ${ranks} ${arg_TIMEOUT} "mpi;gpu" ${command})
-    set_property(TEST ${name}.cuda.np${ranks} APPEND PROPERTY ENVIRONMENT TARTAN_DEVICE=cuda)
+    set_property(TEST ${name}.cuda.np${ranks} APPEND PROPERTY ENVIRONMENT TARTAN_DEVICE=cuda TARTAN_TRANSPORT=staging)
+  endforeach()
+endfunction()
+
+function(tartan_nccl_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "RANKS;ARGUMENTS;ENVIRONMENT")
+  if(NOT TARTAN_CUDA STREQUAL "SIMULATED")
+    return()
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  string(REGEX REPLACE "\\..*" "" binary ${name})
+  foreach(ranks IN LISTS arg_RANKS)
+    tartan_mpi_command(command ${ranks} ${arg_TIMEOUT} $<TARGET_FILE:${binary}> ${arg_ARGUMENTS})
+    tartan_add_test(${name}.nccl.np${ranks} ${ranks} ${arg_TIMEOUT} "mpi;gpu" ${command})
+    set_property(TEST ${name}.nccl.np${ranks} APPEND PROPERTY ENVIRONMENT
+      TARTAN_SIMULATED_CUDA_DEVICES=${ranks} ${arg_ENVIRONMENT})
   endforeach()
 endfunction()

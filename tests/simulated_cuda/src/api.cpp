@@ -139,6 +139,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device < 0 || device >= devices()) return failed(cudaErrorInvalidDevice);
   *properties = {};
   std::snprintf(properties->name, sizeof(properties->name), "simulated device %d", device);
+  properties->uuid.bytes[0] = 1;  // the processes of a node see the same devices
+  properties->uuid.bytes[1] = static_cast<char>(device);
   properties->totalGlobalMem = memory::limit();
   properties->sharedMemPerBlock = shared_always;
   properties->sharedMemPerBlockOptin = shared_on_demand;
