@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include <tartan/comm/agreement.hpp>
+
 #include "base/fail.hpp"
 #include "comm/mpi_call.hpp"
 #include "comm/settings.hpp"
@@ -66,6 +68,7 @@ std::optional<std::string> hindrance(const Communicator& communicator, Device mi
 }
 
 std::unique_ptr<const device::Nccl> connect(const Communicator& communicator, Device mine) {
+  if (checks() == Checks::collective) check_collective(communicator, [] { return std::string("an NCCL group"); });
   if (const auto why = hindrance(communicator, mine)) {
     require(transport_setting() != Transport::nccl, "TARTAN_TRANSPORT is nccl, but not for \"{}\": {}",
             communicator.name(), *why);

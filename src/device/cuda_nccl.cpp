@@ -78,7 +78,12 @@ void check(ncclResult_t status, const char* what) {
 template <class Enqueue>
 void together(const char* what, const Enqueue& enqueue) {
   check(library().group_start(), what);
-  enqueue();
+  try {
+    enqueue();
+  } catch (...) {
+    (void)library().group_end();  // otherwise all that this thread asks for later waits for it
+    throw;
+  }
   check(library().group_end(), what);
 }
 

@@ -35,9 +35,9 @@ bool only_copied(const Carrier& carrier, std::span<const T> from, std::span<T> t
 /// after one of MPI.
 template <class Move>
 bool by_nccl(const Carrier& carrier, const Move& move) {
-  const auto* const nccl = nccl_group(carrier.communicator, carrier.device, carrier.devices);
-  if (nccl == nullptr) return false;
   try {
+    const auto* const nccl = nccl_group(carrier.communicator, carrier.device, carrier.devices);
+    if (nccl == nullptr) return false;
     move(*nccl);
   } catch (const CudaError& error) {
     carrier.communicator.mark_failed(error.what());

@@ -10,7 +10,8 @@ namespace tartan {
 
 /// The collectives of a communicator on what lies on `device`, which is each rank's own: on the CPU they are the
 /// communicator's, and what they check and record is. Where the ranks have an NCCL group, they are enqueued on the
-/// device's stream and the host goes on; elsewhere what is sent goes through MPI (distributed/staging.hpp). Root is
+/// device's stream and the host goes on; elsewhere what is sent goes through MPI (distributed/staging.hpp). With one
+/// rank nothing is sent, and on a device nothing recorded. Root is
 /// rank 0. The types and the reductions that NCCL does not add in the order of ranks go there piece by piece and are
 /// added here: the half types, as Communicator has it. Maxima and minima are never NCCL's.
 struct Carrier {

@@ -73,6 +73,8 @@ EmbeddingTable<T>::EmbeddingTable(const CartesianTopology& topology, EmbeddingLa
           columns);
   options_.num_embeddings = rows;
   options_.embedding_dim = columns;
+  require(!options_.atomics || !options_.reproducible,
+          "the embedding '{}' is reproducible or adds by atomics, not both", name);
   if (options_.padding_idx) options_.padding_idx = checked_padding(*options_.padding_idx, rows, name);
   if (options_.max_norm) {
     require(*options_.max_norm > 0, "the embedding '{}' has max_norm {}, which must be positive", name,

@@ -8,6 +8,7 @@
 #include <tartan/device/cuda.hpp>
 
 #include "base/fail.hpp"
+#include "comm/transport.hpp"
 #include "partition/plan_cache.hpp"
 
 namespace tartan {
@@ -54,22 +55,25 @@ std::vector<Device> chosen(Device mine, const Communicator& root) {
     require(mine.is_cpu(), "{} is not there: this build of Tartan has CPU support only (TARTAN_CUDA=ON)", mine);
     return std::vector<Device>(static_cast<std::size_t>(root.size()));
   }
-  const auto choices = said<3>(root, {mine.is_cpu() ? 0 : 1, mine.ordinal, cuda::device_count()});
+  const auto choices =
+      said<4>(root, {mine.is_cpu() ? 0 : 1, mine.ordinal, cuda::device_count(), static_cast<Index>(transport())});
   const bool cpu = choices[0][0] == 0;
   bool any = false;
   for (std::size_t rank = 0; rank < choices.size(); ++rank) {
-    const auto [is_cuda, ordinal, count] = choices[rank];
+    const auto [is_cuda, ordinal, count, way] = choices[rank];
     require(cpu == (is_cuda == 0), "a grid has one kind of device, but rank 0 brings {} and rank {} brings {}",
             cpu ? "cpu" : "cuda", rank, cpu ? "cuda" : "cpu");
     any = any || (!cpu && ordinal == Device::any);
     require(cpu || (ordinal == Device::any ? count > 0 : 0 <= ordinal && ordinal < count),
             "{} is not there: rank {} sees {} CUDA devices", Device::cuda(static_cast<int>(ordinal)), rank, count);
+    require(cpu || way == choices[0][3],
+            "ranks 0 and {} would move device tensors in different ways: set TARTAN_TRANSPORT on all of them", rank);
   }
   std::vector<Device> devices(choices.size());
   if (cpu) return devices;
   const auto beside = said<1>(root, {any ? root.rank_on_node() : 0});
   for (std::size_t rank = 0; rank < choices.size(); ++rank) {
-    const auto [is_cuda, ordinal, count] = choices[rank];
+    const auto [is_cuda, ordinal, count, way] = choices[rank];
     devices[rank] = Device::cuda(static_cast<int>(ordinal == Device::any ? beside[rank][0] % count : ordinal));
   }
   return devices;

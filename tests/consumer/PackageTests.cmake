@@ -12,7 +12,7 @@ function(tartan_package_test step)
     FIXTURES_SETUP "${arg_SETS_UP}" FIXTURES_REQUIRED "${arg_REQUIRES}")
 endfunction()
 
-if(TARTAN_INSTALL AND NOT BUILD_SHARED_LIBS)
+if(TARTAN_INSTALL AND NOT BUILD_SHARED_LIBS AND TARTAN_CUDA STREQUAL "OFF")
   tartan_package_test(install SETS_UP installed)
   tartan_package_test(find_package REQUIRES installed)
   tartan_package_test(pkg_config REQUIRES installed)

@@ -5,6 +5,7 @@
 #include <tartan/distributed/redistribution.hpp>
 
 #include <cmath>
+#include <cstdlib>
 #include <vector>
 
 #include "comm/nccl_group.hpp"
@@ -19,6 +20,7 @@ namespace {
 using namespace testing;
 
 TEST_CASE("NCCL connects ranks that have a device each") {
+  if (std::getenv("TARTAN_TESTS_NEED_NCCL") != nullptr) REQUIRE(have_nccl());
   if (no_devices()) return;
   const Partition all(world());
   const auto grid = all.cartesian({all.size()}, Device::cuda());

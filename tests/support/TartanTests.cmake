@@ -30,9 +30,10 @@ add_library(tartan_test_support OBJECT support/main.cpp support/pmpi.cpp)
 target_include_directories(tartan_test_support PUBLIC . ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src ${tartan_build_headers})
 target_link_libraries(tartan_test_support PUBLIC Tartan::tartan Catch2::Catch2 fmt::fmt)
 if(NOT TARTAN_CUDA STREQUAL "SIMULATED")
-  # Optimising a test takes longer than it saves when the test runs once; what it tests is optimised as the preset says.
+  # Optimising a test takes longer than it saves when the test runs once; what it tests is optimised as the preset says,
+  # but for inline functions.
   # Simulated kernels and tests share inline functions, and those are to stay as the preset says.
-  target_compile_options(tartan_test_support PUBLIC -Og $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  target_compile_options(tartan_test_support PUBLIC -Og -ffp-contract=off $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 endif()
 
 # Each command has a folder of its own for what Open MPI keeps while it runs: jobs that start and end at the same time
@@ -107,7 +108,7 @@ endfunction()
 
 function(tartan_nccl_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "RANKS;ARGUMENTS;ENVIRONMENT")
-  if(NOT TARTAN_CUDA STREQUAL "SIMULATED")
+  if(NOT TARTAN_CUDA STREQUAL "SIMULATED" OR NOT tartan_nccl)
     return()
   endif()
   if(NOT arg_TIMEOUT)
@@ -118,6 +119,6 @@ function(tartan_nccl_test name)
     tartan_mpi_command(command ${ranks} ${arg_TIMEOUT} $<TARGET_FILE:${binary}> ${arg_ARGUMENTS})
     tartan_add_test(${name}.nccl.np${ranks} ${ranks} ${arg_TIMEOUT} "mpi;gpu" ${command})
     set_property(TEST ${name}.nccl.np${ranks} APPEND PROPERTY ENVIRONMENT
-      TARTAN_SIMULATED_CUDA_DEVICES=${ranks} ${arg_ENVIRONMENT})
+      TARTAN_SIMULATED_CUDA_DEVICES=${ranks} TARTAN_TESTS_NEED_NCCL=1 ${arg_ENVIRONMENT})
   endforeach()
 endfunction()

@@ -23,8 +23,8 @@ struct EmbeddingOptions {
   /// no block of columns may cut (see leaf_blocks).
   bool reproducible = false;
   /// On CUDA devices the contributions to a dense gradient of float or double are added by atomic additions, without
-  /// sorting the ids: in no fixed order, with other bits in each run. Where ranks compute the same gradient (weight and
-  /// ids Replicate along an axis of several ranks) and everywhere else sums stay ordered. Not with reproducible.
+  /// sorting the ids: in no order, other bits in each run. Elsewhere, with sparse, and where ranks compute the same
+  /// gradient (weight and ids Replicate along an axis of several ranks), sums stay ordered. Not with reproducible.
   bool atomics = false;
 };
 
