@@ -39,6 +39,16 @@ std::vector<CartesianTopology> grids() {
   return result;
 }
 
+/// One step on the same 17 ids.
+void train(const DistributedEmbedding<float>& layer, Optimizer<float>& optimizer) {
+  const auto ids = placed_ids<Index>(layer.input_distribution({17}), some_ids(17, V));
+  GradientTape tape;
+  const auto y = layer(ids);
+  tape.backward(sum(y * y));
+  optimizer.step();
+  optimizer.clear_gradients();
+}
+
 TEST_CASE("tables in and out as a user writes it") {
   const Partition world(testing::world());
   const auto grid = world.cartesian({1, world.size(), 1});
@@ -87,15 +97,6 @@ TEST_CASE("tables in and out as a user writes it") {
     CHECK(same_bits(counted.weight().value(), expected));
   }
   SECTION("from another grid, in the middle of training") {
-    const auto batch = some_ids(17, V);
-    const auto train = [&](const DistributedEmbedding<float>& layer, Adagrad<float>& adagrad) {
-      const auto ids = placed_ids<Index>(layer.input_distribution({17}), batch);
-      GradientTape tape;
-      const auto y = layer(ids);
-      tape.backward(sum(y * y));
-      adagrad.step();
-      adagrad.clear_gradients();
-    };
     const EmbeddingLayerOptions how{.name = "tokens", .num_embeddings = V, .embedding_dim = D, .padding_idx = 2};
     const DistributedEmbedding<float> old_layer(grid, how);
     const DistributedEmbedding<float> unmoved(grid, how);
@@ -118,15 +119,6 @@ TEST_CASE("tables in and out as a user writes it") {
     CHECK(same_bits(layer.weight().value(), std::vector<float>(whole.span().begin(), whole.span().end())));
   }
   SECTION("training that goes on") {
-    const auto batch = some_ids(17, V);
-    const auto train = [&](const DistributedEmbedding<float>& trained, Adam<float>& optimizer) {
-      const auto ids = placed_ids<Index>(trained.input_distribution({17}), batch);
-      GradientTape tape;
-      const auto y = trained(ids);
-      tape.backward(sum(y * y));
-      optimizer.step();
-      optimizer.clear_gradients();
-    };
     const AdamOptions options{.learning_rate = 0.1};
     const DistributedEmbedding<float> unstopped(grid, {.name = "tokens", .num_embeddings = V, .embedding_dim = D});
     Adam<float> unstopped_adam(unstopped.parameters(), options);
