@@ -29,12 +29,17 @@ set(tartan_test_environment
 add_library(tartan_test_support OBJECT support/main.cpp support/pmpi.cpp)
 target_include_directories(tartan_test_support PUBLIC . ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src ${tartan_build_headers})
 target_link_libraries(tartan_test_support PUBLIC Tartan::tartan Catch2::Catch2 fmt::fmt)
+target_precompile_headers(tartan_test_support PRIVATE support/catch.hpp)  # a third of the time of compiling a test
+set_source_files_properties(support/main.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON)  # which asks for more of that header
 if(NOT TARTAN_CUDA STREQUAL "SIMULATED")
   # Optimising a test takes longer than it saves when the test runs once; what it tests is optimised as the preset says,
   # but for inline functions.
   # Simulated kernels and tests share inline functions, and those are to stay as the preset says.
   target_compile_options(tartan_test_support PUBLIC -Og -ffp-contract=off $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 endif()
+# Under sanitizers, these checks in a test take as long to compile as the test; the library has them all.
+target_compile_options(tartan_test_support PUBLIC
+  $<$<CXX_COMPILER_ID:GNU,Clang>:-fno-sanitize=vptr,null,alignment,object-size>)
 
 # Each command has a folder of its own for what Open MPI keeps while it runs: jobs that start and end at the same time
 # otherwise race for the one in /tmp, and one of them fails.
@@ -54,6 +59,7 @@ function(tartan_test_binary name)
   endif()
   add_executable(${name} ${sources})
   target_link_libraries(${name} PRIVATE tartan_test_support ${arg_LIBRARIES})
+  target_precompile_headers(${name} REUSE_FROM tartan_test_support)
 endfunction()
 
 # PROCESSORS counts half cores: a rank at work takes two, a job that mostly waits takes one. Hence `--parallel` of twice the
