@@ -94,6 +94,10 @@ RowSparse<T> rounded_rows(RowSparse<V> x) {
 
 }  // namespace
 
+void require_order(const functional::EmbeddingOptions& options) {
+  require(!options.atomics || !options.reproducible, "an embedding is reproducible or adds by atomics, not both");
+}
+
 template <class T, class I>
 Lookup<T, I>::Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight,
                      const functional::EmbeddingOptions& options, Moving moving, const Variable<T>& stored)
@@ -113,7 +117,7 @@ Lookup<T, I>::Lookup(const DistributedTensor<I>& ids, const Variable<T>& weight,
   home_ = wanted.with(std::move(placements));
   sent_ = moving == Moving::rows ? home_ : route_.terms;
   if (options_.reproducible) require_hits(route_.terms, home_);
-  require(!options_.atomics || !options_.reproducible, "an embedding is reproducible or adds by atomics, not both");
+  require_order(options_);
   check_ids(ids, weight.shape()[0]);
   if (options_.max_norm)
     functional::renormalize_rows(ids, weight_, *options_.max_norm, options_.norm_type, options_.reproducible);

@@ -74,6 +74,9 @@ struct RowsAtHand {
   }
 };
 
+/// Throws Error where sums are asked both to keep an order on every grid and to have none.
+void require_order(const functional::EmbeddingOptions& options);
+
 /// The lookup of a batch of ids in a table: which rows they name, and the way of what they contribute to the table's
 /// gradient. What is done with the rows in between is the caller's.
 template <class T, class I>

@@ -116,6 +116,7 @@ std::vector<EmbeddingLayerOptions> of_tables(const CartesianTopology& topology,
                       .freeze = options.freeze,
                       .sparse = options.sparse,
                       .reproducible = options.reproducible,
+                      .atomics = options.atomics,
                       .seed = options.seed,
                       .initial = options.initial,
                       .axes = options.axes,
@@ -202,7 +203,8 @@ Variable<T> DistributedMultiEmbedding<T>::operator()(const DistributedTensor<I>&
                                               .norm_type = options_.norm_type,
                                               .scale_grad_by_freq = options_.scale_grad_by_freq,
                                               .sparse = options_.sparse,
-                                              .reproducible = options_.reproducible};
+                                              .reproducible = options_.reproducible,
+                                              .atomics = options_.atomics};
   const auto columns = lookup::columns_of(ids);
   require(columns.size() == tables_.size(), "the multi-embedding '{}' takes ids (..., {}), not {}", options_.name,
           tables_.size(), ids.distribution());

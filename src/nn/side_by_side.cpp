@@ -70,7 +70,9 @@ void prepare(const DistributedTensor<I>& ids, const std::vector<DistributedTenso
   std::vector<Index> rows;
   for (std::size_t f = 0; f < tables; ++f) {
     rows.push_back(weights[f].shape()[0]);
-    (void)padding_row(of_table(options, f).padding_idx, rows[f]);
+    const auto table = of_table(options, f);
+    (void)padding_row(table.padding_idx, rows[f]);
+    require_order(table);
     if (options.max_norm) require_norms(weights[f], norms);
   }
   check_ids(ids, rows);
@@ -82,7 +84,8 @@ functional::EmbeddingOptions of_table(const functional::MultiEmbeddingOptions& o
   return {.padding_idx = options.padding_idx.empty() ? std::nullopt : options.padding_idx[table],
           .scale_grad_by_freq = options.scale_grad_by_freq,
           .sparse = options.sparse,
-          .reproducible = options.reproducible};
+          .reproducible = options.reproducible,
+          .atomics = options.atomics};
 }
 
 Distribution side_by_side(const std::vector<Distribution>& parts) {

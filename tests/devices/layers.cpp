@@ -72,6 +72,23 @@ TEMPLATE_TEST_CASE("an embedding whose gradient is added by atomics", "", float,
   });
 }
 
+TEMPLATE_TEST_CASE("tables side by side whose gradients are added by atomics", "", float, double, half) {
+  using T = TestType;
+  same_on_both<T>([](const CartesianTopology& topology) {
+    DistributedMultiEmbedding<T> layer(
+        topology, {.num_embeddings = {5, 40}, .embedding_dim = {3, 8}, .padding_idx = {{}, 7}, .atomics = true});
+    const auto ids = DistributedTensor<std::int32_t>::from_function(
+        layer.input_distribution({90, 2}), [](auto index) { return (7 * index[0] + index[1]) % (5 + 35 * index[1]); });
+    const auto small = [](std::span<const Index> i) { return static_cast<double>((3 * i[0] + i[1]) % 8); };
+    GradientTape tape;  // sums of small integers are exact in any order
+    const auto y = layer(ids);
+    tape.backward(sum(y * Variable<T>(DistributedTensor<T>::from_function(y.distribution(), small))));
+    Results<T> results;
+    for (const auto& weight : layer.weights()) results.push_back({"gradient", weight.dense_gradient().full_tensor()});
+    return results;
+  });
+}
+
 TEST_CASE("an embedding with its other options") {
   same_on_both<float>([](const CartesianTopology& topology) {
     DistributedEmbedding<float> layer(

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include <tartan/comm/agreement.hpp>
+#include <tartan/nn/multi_embedding.hpp>
 
 #include "nn/options.hpp"
 #include "support/error_text.hpp"
@@ -56,6 +57,12 @@ TEST_CASE("options that make no sense are refused on every rank with what they m
           "norm_type is " + number + ", but must be positive");
   }
   CHECK(contains(refused([&] { functional::embedding(ids, weight, {.reproducible = true, .atomics = true}); }),
+                 "not both"));
+  const auto of_one_table = DistributedTensor<std::int64_t>::zeros({topology, {4, 1}, Placements(3, Replicate{})});
+  CHECK(contains(refused([&] {
+                   functional::multi_embedding(of_one_table, std::vector{weight},
+                                               {.max_norm = 0.1, .reproducible = true, .atomics = true});
+                 }),
                  "not both"));
   const auto terms = Variable<float>(DistributedTensor<float>::zeros(replicated.with(0, Partial{})));
   CHECK(contains(refused([&] { functional::renormalize_rows(ids, terms, 1); }), "have no norms"));

@@ -18,6 +18,7 @@ struct MultiEmbeddingOptions {
   bool scale_grad_by_freq = false;
   bool sparse = false;
   bool reproducible = false;
+  bool atomics = false;
 };
 
 /// One lookup in many tables: column j of ids (..., F) is looked up in weights[j] (V_j, D_j), and the rows stand side
@@ -64,6 +65,7 @@ struct MultiEmbeddingLayerOptions {
   bool sparse = false;
   /// See EmbeddingLayerOptions; columns are split as blocks_side_by_side() does with `leaves`.
   bool reproducible = false;
+  bool atomics = false;
   std::uint64_t seed = 0;
   Initializer initial = initializers::normal();
   std::optional<EmbeddingAxes> axes = {};
@@ -82,7 +84,7 @@ struct MultiEmbeddingLayerOptions {
 ///     output             Shard(0)          options.output    Shard(last), the balanced split unless reproducible
 ///
 /// Ids may be Replicate on the data axis too, and Shard of any of their dimensions but the last. Element types: float,
-/// double; ids: int32, int64.
+/// double, bfloat16, half; ids: int32, int64.
 template <class T>
 class DistributedMultiEmbedding : public Module<T> {
  public:
