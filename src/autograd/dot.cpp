@@ -65,7 +65,11 @@ Variable<T> dot(const Variable<T>& a, const Variable<T>& b, DotOptions options) 
   const auto& y = b.value().local();
   auto value =
       computed<T>(dot_distribution(a.distribution(), b.distribution(), options), [&](auto where, Tensor<T>& out) {
-        if (!options.reproducible) return kernels::row_dots(where, rows_of(x), rows_of(y), out.data());
+        if (!options.reproducible) {
+          // A rank that holds nothing has a row of a vector all the same.
+          if (out.elements() > 0) kernels::row_dots(where, rows_of(x), rows_of(y), out.data());
+          return;
+        }
         const auto rows = rows_of(y);
         Tensor<Accumulator<T>> leaves(Shape{rows.rows, leaves_of(rows.columns)}, out.device());
         kernels::leaf_dots(where, rows_of(x), rows, leaves.data());
@@ -82,6 +86,7 @@ Variable<T> dot(const Variable<T>& a, const Variable<T>& b, DotOptions options) 
       auto to_a =
           computed<T>(input_gradient(a.distribution(), result.distribution()), [&](auto where, Tensor<T>& out_a) {
             to_b.modify([&](Tensor<T>& out_b) {
+              if (out_a.elements() == 0) return;
               kernels::row_dots_backward(where, rows_of(of_a), rows_of(of_b), g->local().data(), rows_of(out_a),
                                          rows_of(out_b));
             });

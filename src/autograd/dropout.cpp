@@ -14,6 +14,7 @@ namespace {
 template <class T>
 DistributedTensor<T> masked(const DistributedTensor<T>& x, const Distribution& d, const kernels::DropoutMask& mask) {
   return rules::computed<T>(d, [&](auto where, Tensor<T>& out) {
+    if (out.elements() == 0) return;
     kernels::dropout(where, x.local().data(), x.box(), d.shape(), mask, out.data());
   });
 }

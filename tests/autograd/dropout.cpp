@@ -32,7 +32,7 @@ Operation half_dropped(Shape shape) {
 }
 
 TEST_CASE("dropout in any placement, Partial too") {
-  for (const auto& shape : {Shape{3, 5}, Shape{17}, Shape{2, 3, 2}}) {
+  for (const auto& shape : {Shape{3, 5}, Shape{17}, Shape{2, 3, 2}, Shape{}}) {
     for (const auto& partition : partitions()) check_single(half_dropped(shape), partition, true);
   }
 }

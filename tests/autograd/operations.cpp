@@ -41,14 +41,14 @@ Operation summation() {
           [](const std::vector<Flat>& x) { return Flat{std::accumulate(x[0].begin(), x[0].end(), 0.0)}; }};
 }
 
-/// k = 0: (3, 5) with (3, 5); otherwise with (3, k, 5).
-Operation dots(Index k) {
+/// k = 0: (rows..., 5) with (rows..., 5); otherwise with (rows..., k, 5).
+Operation dots(Index k, const Shape& rows = {3}) {
   return {k == 0 ? "dot" : "dot with several",
-          {{3, 5}, k == 0 ? Shape{3, 5} : Shape{3, k, 5}},
+          {rows.appended(5), (k == 0 ? rows : rows.appended(k)).appended(5)},
           [](const Inputs& x) { return dot(x[0], x[1]); },
-          [k](const std::vector<Flat>& x) {
+          [k, rows](const std::vector<Flat>& x) {
             const auto several = static_cast<std::size_t>(std::max<Index>(k, 1));
-            Flat out(3 * several);
+            Flat out(static_cast<std::size_t>(rows.elements()) * several);
             for (std::size_t row = 0; row < out.size(); ++row) {
               for (std::size_t c = 0; c < 5; ++c) out[row] += x[0][row / several * 5 + c] * x[1][row * 5 + c];
             }
@@ -96,9 +96,11 @@ TEST_CASE("a product takes operands that are placed alike, or a Partial and a Re
 
 TEST_CASE("dot takes operands that are placed alike, or a Partial and a Replicate one") {
   for (const auto& partition : partitions()) {
-    check_pairs(dots(0), partition, [](Placement a, Placement b) {
-      return (a == b && !a.is_partial()) || one_partial_one_replicate(a, b);
-    });
+    for (const auto& rows : {Shape{3}, Shape{}}) {
+      check_pairs(dots(0, rows), partition, [](Placement a, Placement b) {
+        return (a == b && !a.is_partial()) || one_partial_one_replicate(a, b);
+      });
+    }
   }
 }
 

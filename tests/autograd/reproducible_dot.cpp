@@ -77,6 +77,33 @@ TEST_CASE("reproducible dot products have the bits of one rank on every split") 
   }
 }
 
+TEST_CASE("reproducible dot products of vectors, also where ranks hold nothing of them") {
+  Batch batch;
+  const int n = world().size();
+  for (const auto& partition : {Partition(world()), Partition(world()).first(n > 1 ? n - 1 : 1)}) {
+    const auto topology = partition.cartesian({partition.size()});
+    for (const Placement placement : {Placement(Shard{0}), Placement(Replicate{}), Placement(Root{})}) {
+      DistributionOptions leaves;
+      if (placement.is_shard()) leaves.block_extents[0] = leaf_blocks(40, partition.size());
+      const Distribution d(topology, {40}, {placement}, leaves);
+      const auto a = Variable<double>::parameter("a", laid_out<double>(d, {1, 2}));
+      const auto b = Variable<double>::parameter("b", laid_out<double>(d, {3, -1}));
+      GradientTape tape;
+      const auto y = dot(a, b, {.reproducible = true});
+      check_logical(y.value(), {65440 /* Σ (i + 2)(3i - 1) */}, 0, "product", batch);
+      tape.backward(y);
+      Flat of_a, of_b;
+      for (int i = 0; i < 40; ++i) {
+        of_a.push_back(3 * i - 1);
+        of_b.push_back(i + 2);
+      }
+      check_logical(a.dense_gradient(), of_a, 0, "gradient of a", batch);
+      check_logical(b.dense_gradient(), of_b, 0, "gradient of b", batch);
+    }
+  }
+  batch.verify();
+}
+
 TEST_CASE("reproducible dot products refuse columns that are cut elsewhere") {
   const int n = world().size();
   const Distribution d(Partition(world()).cartesian({n}), {rows, 40}, {Shard{1}});

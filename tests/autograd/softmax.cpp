@@ -11,9 +11,9 @@ using namespace testing;
 
 constexpr std::size_t columns = 5;
 
-Operation rows_of_five(bool logarithm) {
+Operation rows_of_five(bool logarithm, Shape shape = {3, 2, columns}) {
   return {logarithm ? "log_softmax" : "softmax",
-          {{3, 2, columns}},
+          {std::move(shape)},
           [=](const Inputs& x) { return logarithm ? log_softmax(x[0]) : softmax(x[0]); },
           [=](const std::vector<Flat>& x) {
             Flat out;
@@ -40,6 +40,15 @@ TEST_CASE("softmax and log_softmax of rows that are cut") {
   for (const bool logarithm : {false, true}) {
     for (const auto& partition : partitions()) {
       check_cells(rows_of_five(logarithm), partition, {{Shard{1}}, {Shard{2}}, {Replicate{}}});
+    }
+  }
+}
+
+TEST_CASE("softmax and log_softmax of a vector, also where ranks hold nothing of it") {
+  for (const bool logarithm : {false, true}) {
+    for (const auto& partition : partitions()) {
+      check_cells(rows_of_five(logarithm, {columns}), partition, {{Shard{0}}, {Replicate{}}});
+      check_cells(rows_of_five(logarithm, {columns}), partition, {{Root{}}, {Replicate{}}});
     }
   }
 }
