@@ -71,6 +71,8 @@ void GradientTape::replay() {
       throw;
     } catch (const MpiError&) {
       throw;
+    } catch (const CudaError& error) {
+      throw CudaError(fmt::format("in the backward pass of {}: {}", entries_.back().name, error.what()), error.code());
     } catch (const Error& error) {
       fail("in the backward pass of {}: {}", entries_.back().name, error.what());
     }

@@ -52,7 +52,11 @@ std::optional<std::string> hindrance(const Communicator& communicator, Device mi
     int has_nccl = 0;
   };
   Said said;
-  if (device::why_no_nccl().empty()) said = {device::identity(mine), 1};
+  try {
+    if (device::why_no_nccl().empty()) said = {device::identity(mine), 1};
+  } catch (const CudaError&) {
+    // Without one, this rank cannot use it.
+  }
   std::vector<Said> all(static_cast<std::size_t>(communicator.size()));
   check_mpi(MPI_Allgather(&said, sizeof(Said), MPI_BYTE, all.data(), sizeof(Said), MPI_BYTE, communicator.native()),
             communicator, "nccl_group");
@@ -67,18 +71,48 @@ std::optional<std::string> hindrance(const Communicator& communicator, Device mi
   return std::nullopt;
 }
 
+/// Runs `step` on every rank: what the lowest rank says that failed, if one did.
+template <class Step>
+std::optional<std::string> fault_of(const Communicator& communicator, const Step& step) {
+  std::string text;
+  int culprit = communicator.size();
+  try {
+    step();
+  } catch (const CudaError& error) {
+    text = error.what();
+    culprit = communicator.rank();
+  }
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, &culprit, 1, MPI_INT, MPI_MIN, communicator.native()), communicator,
+            "nccl_group");
+  if (culprit == communicator.size()) return std::nullopt;
+  auto length = static_cast<int>(text.size());
+  check_mpi(MPI_Bcast(&length, 1, MPI_INT, culprit, communicator.native()), communicator, "nccl_group");
+  text.resize(static_cast<std::size_t>(length));
+  check_mpi(MPI_Bcast(text.data(), length, MPI_CHAR, culprit, communicator.native()), communicator, "nccl_group");
+  return fmt::format("rank {}: {}", culprit, text);
+}
+
 std::unique_ptr<const device::Nccl> connect(const Communicator& communicator, Device mine) {
   if (checks() == Checks::collective) check_collective(communicator, [] { return std::string("an NCCL group"); });
-  if (const auto why = hindrance(communicator, mine)) {
-    require(transport_setting() != Transport::nccl, "TARTAN_TRANSPORT is nccl, but not for \"{}\": {}",
-            communicator.name(), *why);
-    return nullptr;
-  }
   device::Nccl::Id id{};
-  if (communicator.rank() == 0) id = device::Nccl::new_id();
-  check_mpi(MPI_Bcast(id.data(), static_cast<int>(id.size()), MPI_BYTE, 0, communicator.native()), communicator,
-            "nccl_group");
-  return std::make_unique<const device::Nccl>(mine, id, communicator.size(), communicator.rank());
+  std::unique_ptr<const device::Nccl> nccl;
+  auto why = hindrance(communicator, mine);
+  if (!why) {
+    why = fault_of(communicator, [&] {
+      if (communicator.rank() == 0) id = device::Nccl::new_id();
+    });
+  }
+  if (!why) {
+    check_mpi(MPI_Bcast(id.data(), static_cast<int>(id.size()), MPI_BYTE, 0, communicator.native()), communicator,
+              "nccl_group");
+    why = fault_of(communicator, [&] {
+      nccl = std::make_unique<const device::Nccl>(mine, id, communicator.size(), communicator.rank());
+    });
+  }
+  if (!why) return nccl;
+  require(transport_setting() != Transport::nccl, "TARTAN_TRANSPORT is nccl, but not for \"{}\": {}",
+          communicator.name(), *why);
+  return nullptr;
 }
 
 }  // namespace

@@ -5,7 +5,7 @@ namespace tartan {
 /// How what lies on CUDA devices gets to other ranks.
 enum class Transport {
   staging,  ///< through MPI by way of page-locked host memory
-  mpi,      ///< MPI reads and writes device memory itself
+  mpi,      ///< the same, by way of device memory that MPI reads and writes itself
   nccl,     ///< by NCCL between ranks that have a device each, by staging between others (comm/nccl_group.hpp)
 };
 

@@ -17,7 +17,9 @@ namespace cuda {
 bool built_in() noexcept { return false; }
 int device_count() noexcept { return 0; }
 CUstream_st* stream(Device device) { absent(device); }
-StreamScope::StreamScope(Device device, CUstream_st* next) : device_{device}, before_{next} { absent(device); }
+StreamScope::StreamScope(Device device, CUstream_st*) : device_{device} {
+  if (!device.is_cpu()) absent(device);
+}
 StreamScope::~StreamScope() { (void)before_; }
 void synchronize(Device device) {
   if (!device.is_cpu()) absent(device);
@@ -37,8 +39,9 @@ void require_present(Device device) {
 std::byte* allocate(Device device, std::size_t) { absent(device); }
 void release(Device, std::byte*) noexcept {}
 void copy(Device to, void*, Device from, const void*, std::size_t) { absent(to.is_cpu() ? from : to); }
-Pinned::Pinned(std::size_t) { absent(Device::cuda()); }
+Staged::Staged(std::size_t, Device) { absent(Device::cuda()); }
 void copy_later(Device device, void*, const void*, std::size_t) { absent(device); }
+void give_back_later(Device device, Staged) { absent(device); }
 Mark::Mark(Device device) { absent(device); }
 void Mark::wait() const {}
 bool Mark::passed() const { return true; }

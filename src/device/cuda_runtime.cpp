@@ -59,54 +59,65 @@ void order(Device device, cudaStream_t earlier, cudaStream_t later) {
   check_cuda(device::order_streams(earlier, later), "the order of two streams");
 }
 
-/// Page-locked blocks that wait for the next use. At most `kept` bytes of them; to lock pages costs more than to copy
-/// them.
-class Pins {
+/// Blocks of staged memory that wait for the next use: to lock pages, or to share memory of a device, costs more than
+/// to copy them.
+class Stages {
  public:
   struct Block {
+    Device where;
     std::size_t size;
     std::byte* data;
   };
 
-  static Pins& instance() {
-    static auto* const pins = new Pins;
-    return *pins;
+  static Stages& instance() {
+    static auto* const stages = new Stages;
+    return *stages;
   }
 
-  Block take(std::size_t bytes) {
+  Block take(std::size_t bytes, Device where) {
     const std::scoped_lock lock(mutex_);
-    const auto found = free_.lower_bound(bytes);
-    if (found != free_.end() && found->first / 2 <= std::max(bytes, least)) {
-      const Block block{found->first, found->second};
-      free_.erase(found);
-      total_ -= block.size;
+    auto& free = free_[where.is_cpu() ? -1 : where.ordinal];
+    const auto found = free.blocks.lower_bound(bytes);
+    if (found != free.blocks.end() && found->first / 2 <= std::max(bytes, least)) {
+      const Block block{where, found->first, found->second};
+      free.blocks.erase(found);
+      free.total -= block.size;
       return block;
     }
     const auto size = std::max(bytes, least);
     void* data = nullptr;
-    check_cuda(cudaHostAlloc(&data, size, cudaHostAllocPortable), "page-locked memory");
-    return {size, static_cast<std::byte*>(data)};
+    if (where.is_cpu()) {
+      check_cuda(cudaHostAlloc(&data, size, cudaHostAllocPortable), "page-locked memory");
+    } else {
+      const device::Current current(where);
+      check_cuda(cudaMalloc(&data, size), "memory of a CUDA device");
+    }
+    return {where, size, static_cast<std::byte*>(data)};
   }
 
   void give(Block block) noexcept {
     const std::scoped_lock lock(mutex_);
     try {
-      if (total_ + block.size <= kept) {
-        free_.emplace(block.size, block.data);
-        total_ += block.size;
+      auto& free = free_[block.where.is_cpu() ? -1 : block.where.ordinal];
+      if (free.total + block.size <= kept) {
+        free.blocks.emplace(block.size, block.data);
+        free.total += block.size;
         return;
       }
     } catch (const std::bad_alloc&) {
     }
-    (void)cudaFreeHost(block.data);
+    (void)(block.where.is_cpu() ? cudaFreeHost(block.data) : cudaFree(block.data));
   }
 
  private:
   static constexpr std::size_t least = 4096;
   static constexpr std::size_t kept = std::size_t{1} << 28;
+  struct Free {
+    std::multimap<std::size_t, std::byte*> blocks;
+    std::size_t total = 0;
+  };
   std::mutex mutex_;
-  std::multimap<std::size_t, std::byte*> free_;
-  std::size_t total_ = 0;
+  std::map<int, Free> free_;  ///< of the host under -1, and of each device
 };
 
 }  // namespace
@@ -126,17 +137,22 @@ int device_count() noexcept {
 }
 
 CUstream_st* stream(Device device) {
+  require(!device.is_cpu(), "the processor has no stream");
   const auto& streams = scoped();
   const auto found = streams.find(device.ordinal);
   return found != streams.end() ? found->second : own(device).stream;
 }
 
-StreamScope::StreamScope(Device device, CUstream_st* next) : device_{device}, before_{stream(device)} {
+StreamScope::StreamScope(Device device, CUstream_st* next) : device_{device} {
+  if (device.is_cpu()) return;
+  before_ = stream(device);
+  order(device, next, before_);  // an event of this device, which a stream of another one does not take
   order(device, before_, next);
   scoped()[device.ordinal] = next;
 }
 
 StreamScope::~StreamScope() {
+  if (device_.is_cpu()) return;
   auto& streams = scoped();
   try {
     order(device_, streams[device_.ordinal], before_);
@@ -161,29 +177,27 @@ void synchronize(Device device) {
 namespace device {
 namespace {
 
-/// Copies to devices that are under way from page-locked copies of their sources, so that the host need not wait.
-class Uploads {
+/// Staged memory that enqueued copies still read or write, so that the host need not wait for them.
+class UnderWay {
  public:
-  static constexpr std::size_t most = std::size_t{1} << 25;
-
-  static Uploads& instance() {
-    static auto* const uploads = new Uploads;
-    return *uploads;
+  static UnderWay& instance() {
+    static auto* const under_way = new UnderWay;
+    return *under_way;
   }
 
-  void start(Device device, void* target, const void* source, std::size_t bytes) {
-    const Pinned pinned(bytes);
-    std::memcpy(pinned.data(), source, bytes);
-    copy_later(device, target, pinned.data(), bytes);
+  void keep(Device device, Staged staged) {
     const std::scoped_lock lock(mutex_);
-    under_way_.emplace_back(Mark(device), pinned);
-    while (!under_way_.empty() && under_way_.front().first.passed()) under_way_.pop_front();
+    kept_.emplace_back(Mark(device), std::move(staged));
+    while (!kept_.empty() && kept_.front().first.passed()) kept_.pop_front();
   }
 
  private:
   std::mutex mutex_;
-  std::deque<std::pair<Mark, Pinned>> under_way_;
+  std::deque<std::pair<Mark, Staged>> kept_;
 };
+
+/// The largest copy from the host that is made from a page-locked copy, for which the host does not wait.
+constexpr std::size_t most_uploaded = std::size_t{1} << 25;
 
 }  // namespace
 
@@ -245,21 +259,31 @@ void release(Device device, std::byte* data) noexcept {
 
 void copy(Device to, void* target, Device from, const void* source, std::size_t bytes) {
   if (bytes == 0) return;
-  if (from.is_cpu() && bytes <= Uploads::most) return Uploads::instance().start(to, target, source, bytes);
+  if (from.is_cpu() && bytes <= most_uploaded) {
+    Staged staged(bytes);
+    std::memcpy(staged.data(), source, bytes);
+    copy_later(to, target, staged.data(), bytes);
+    return give_back_later(to, std::move(staged));
+  }
   const Device device = to.is_cpu() ? from : to;
   const Current current(device);
-  const bool across = !to.is_cpu() && !from.is_cpu() && to != from;
-  if (across) order(from, cuda::stream(from), cuda::stream(to));
+  if (!to.is_cpu() && !from.is_cpu() && to != from) {
+    order(from, cuda::stream(from), cuda::stream(to));
+    // The way that needs no access of one device to the pools of the other.
+    check_cuda(cudaMemcpyPeerAsync(target, to.ordinal, source, from.ordinal, bytes, cuda::stream(to)), "a copy");
+    return order(to, cuda::stream(to), cuda::stream(from));
+  }
   check_cuda(cudaMemcpyAsync(target, source, bytes, cudaMemcpyDefault, cuda::stream(device)), "a copy");
-  if (across) order(to, cuda::stream(to), cuda::stream(from));
   if (to.is_cpu() || from.is_cpu()) check_cuda(cudaStreamSynchronize(cuda::stream(device)), "a copy");
 }
 
-Pinned::Pinned(std::size_t bytes) {
+Staged::Staged(std::size_t bytes, Device where) {
   if (bytes == 0) return;
-  const auto block = Pins::instance().take(bytes);
-  data_ = std::shared_ptr<std::byte>(block.data, [block](std::byte*) { Pins::instance().give(block); });
+  const auto block = Stages::instance().take(bytes, where);
+  data_ = std::shared_ptr<std::byte>(block.data, [block](std::byte*) { Stages::instance().give(block); });
 }
+
+void give_back_later(Device device, Staged staged) { UnderWay::instance().keep(device, std::move(staged)); }
 
 void copy_later(Device device, void* target, const void* source, std::size_t bytes) {
   if (bytes == 0) return;

@@ -33,20 +33,25 @@ void release(Device device, std::byte* data) noexcept;
 /// the host is filled then.
 void copy(Device to, void* target, Device from, const void* source, std::size_t bytes);
 
-/// Page-locked memory, from which and to which devices copy at full speed while the host goes on. Freed blocks are kept
-/// for the next one.
-class Pinned {
+/// Memory that messages pass through. On the host it is page-locked: devices copy from and to it at full speed while the
+/// host goes on. On a device it is for an MPI library that takes it; such libraries open memory of cudaMalloc to other
+/// processes and to network adapters, but not that of the pools which allocate() takes from. Freed blocks are kept for
+/// the next one.
+class Staged {
  public:
-  Pinned() = default;
-  explicit Pinned(std::size_t bytes);
+  Staged() = default;
+  explicit Staged(std::size_t bytes, Device where = {});
   std::byte* data() const { return data_.get(); }
 
  private:
   std::shared_ptr<std::byte> data_;
 };
 
-/// Enqueues a copy between pinned memory and a device; neither may be touched until the stream has been waited for.
+/// Enqueues a copy between staged memory and a device; neither may be touched until the stream has been waited for.
 void copy_later(Device device, void* target, const void* source, std::size_t bytes);
+
+/// Gives `staged` back when what is enqueued on the device's stream by now is done.
+void give_back_later(Device device, Staged staged);
 
 /// A point in what is enqueued on a device's stream.
 class Mark {

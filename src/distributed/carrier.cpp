@@ -206,8 +206,11 @@ void Carrier::reduce_scatter(std::span<const T> all, std::span<T> mine, std::spa
       })) {
     return;
   }
-  const Outbound<T> out(device, all);
-  const Inbound<T> in(device, mine);
+  // Libraries that take device memory need not take that of blocks which differ: Open MPI adds those on the host.
+  const bool equal = std::ranges::all_of(counts, [&](Index n) { return n == counts.front(); });
+  const auto stage = equal ? stage_for<T>(device) : Device{};
+  const Outbound<T> out(device, all, stage);
+  const Inbound<T> in(device, mine, stage);
   communicator.reduce_scatter(out.span(), in.span(), counts);
   in.put();
 }

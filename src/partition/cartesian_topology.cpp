@@ -48,11 +48,13 @@ std::vector<std::array<Index, N>> said(const Communicator& root, const std::arra
   return all;
 }
 
-/// The devices of all ranks of `root`, which are there. Collective over it in a build with CUDA.
+/// The devices of all ranks of `root`, which are there. Collective over it.
 std::vector<Device> chosen(Device mine, const Communicator& root) {
   if (root.is_null()) return {};
   if (!cuda::built_in()) {
-    require(mine.is_cpu(), "{} is not there: this build of Tartan has CPU support only (TARTAN_CUDA=ON)", mine);
+    collectively(root, [&] {
+      require(mine.is_cpu(), "{} is not there: this build of Tartan has CPU support only (TARTAN_CUDA=ON)", mine);
+    });
     return std::vector<Device>(static_cast<std::size_t>(root.size()));
   }
   const auto choices =

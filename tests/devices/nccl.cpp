@@ -46,6 +46,36 @@ TEST_CASE("where NCCL is asked for and cannot be, every rank says why", "[.deman
   CHECK(text.find("its ranks 0 and 1 share a device") != std::string::npos);
 }
 
+TEST_CASE("where NCCL cannot start, on all ranks or on one, what it would move is staged") {
+  // Only the simulated one can be told to fail.
+  if (std::getenv("TARTAN_SIMULATED_CUDA_DEVICES") == nullptr || !have_nccl()) return;
+  const Partition all(world());
+  for (const char* step : {"id", "init"}) {
+    const auto grid = all.cartesian({all.size()}, Device::cuda());
+    setenv("TARTAN_SIMULATED_NCCL_FAILS", step, 1);
+    CHECK(nccl_group(grid.axis(0), grid.device(), {}) == nullptr);
+    unsetenv("TARTAN_SIMULATED_NCCL_FAILS");
+    const auto x = DistributedTensor<float>::from_function(Distribution(grid, Shape{4}, {Root{}}),
+                                                           [](auto i) { return 2.0 * static_cast<double>(i[0]); });
+    CHECK(redistribute(x, {Replicate{}}).full_tensor()[3] == 6);
+    CHECK(nccl_group(grid.axis(0), grid.device(), {}) == nullptr);
+  }
+}
+
+TEST_CASE("where NCCL is asked for and cannot start, every rank says why", "[.demanded]") {
+  const Partition all(world());
+  for (const auto& [step, rank] : {std::pair{"id", 0}, std::pair{"init", 1}}) {
+    const auto grid = all.cartesian({all.size()}, Device::cuda());
+    const auto x = DistributedTensor<float>::zeros(Distribution(grid, Shape{4}, {Root{}}));
+    setenv("TARTAN_SIMULATED_NCCL_FAILS", step, 1);
+    const auto text = error_text([&] { (void)redistribute(x, {Replicate{}}); });
+    unsetenv("TARTAN_SIMULATED_NCCL_FAILS");
+    CHECK(text.find("TARTAN_TRANSPORT is nccl, but not for \"axis 0 of 2\"") != std::string::npos);
+    CHECK(text.find("rank " + std::to_string(rank) + ": ") != std::string::npos);
+    CHECK(text.find("unhandled system error") != std::string::npos);
+  }
+}
+
 /// What a move gives on this rank, and what was recorded.
 template <class T>
 struct Moved {

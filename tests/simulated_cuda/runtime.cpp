@@ -1,4 +1,5 @@
 #include <cublas_v2.h>
+#include <mpi.h>
 #include <cub/cub.cuh>
 
 #include <cstdlib>
@@ -155,15 +156,25 @@ TEST_CASE("the host may not touch a device's memory, but a test program may look
   const Stream stream;
   const DeviceArray<int> x(1, stream);
   launch(put, 1, 1, 0, stream, x.data(), 11);
-  const auto look = [&](const char* rule) {
+  const auto look = [&](const char* rule, int* at = nullptr, bool by_library = false) {
     return last_words([&] {
       setenv("TARTAN_SIMULATED_CUDA_HOST_READS", rule, 1);
+      if (by_library) _exit(MPI_Reduce_local(at, at, 1, MPI_INT, MPI_SUM) == MPI_SUCCESS ? 0 : 1);
       _exit(*static_cast<volatile int*>(x.data()) == 11 ? 0 : 1);
     });
   };
   CHECK(contains(look("none"), "host access to device memory"));
   CHECK(look("program") == "alive");
   CHECK(look("all") == "alive");
+  int* shareable = nullptr;
+  REQUIRE(cudaMalloc(&shareable, sizeof(int)) == cudaSuccess);
+  for (const char* rule : {"none", "program"})
+    CHECK(contains(look(rule, shareable, true), "host access to device memory"));
+  CHECK(look("shareable") == "alive");
+  CHECK(look("shareable", shareable, true) == "alive");
+  CHECK(contains(look("shareable", x.data(), true), "host access to device memory"));
+  CHECK(look("all", x.data(), true) == "alive");
+  CHECK(cudaFree(shareable) == cudaSuccess);
 }
 
 TEST_CASE("errors have the codes of the runtime") {

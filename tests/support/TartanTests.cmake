@@ -5,6 +5,8 @@
 # tartan_simulated_test(<name> RANKS <K>... [TIMEOUT <s>])
 #   The binary <name> again, as tests <name>.cuda.np<K>, with every tensor on a simulated CUDA device; nothing where the
 #   build has no simulated devices.
+# tartan_device_mpi_test(<name> RANKS <K>...)
+#   The same as tests <name>.mpi.np<K>, with an MPI that takes memory of devices, as far as cudaMalloc gave it.
 # tartan_nccl_test(<name> RANKS <K>... [TIMEOUT <s>] [ARGUMENTS <argument>...] [ENVIRONMENT <variable>=<value>...])
 #   The same as tests <name>.nccl.np<K>, each rank with a simulated device of its own; `name` may have a suffix after a
 #   point.
@@ -57,6 +59,7 @@ function(tartan_test_binary name)
   if(NOT arg_SOURCES MATCHES "/cuda_")  # those need a device
     list(FILTER sources EXCLUDE REGEX "/cuda_[^/]*$")
   endif()
+  list(REMOVE_DUPLICATES sources)
   add_executable(${name} ${sources})
   target_link_libraries(${name} PRIVATE tartan_test_support ${arg_LIBRARIES})
   target_precompile_headers(${name} REUSE_FROM tartan_test_support)
@@ -109,6 +112,20 @@ function(tartan_simulated_test name)
     tartan_mpi_command(command ${ranks} ${arg_TIMEOUT} $<TARGET_FILE:${name}>)
     tartan_add_test(${name}.cuda.np${ranks} ${ranks} ${arg_TIMEOUT} "mpi;gpu" ${command})
     set_property(TEST ${name}.cuda.np${ranks} APPEND PROPERTY ENVIRONMENT TARTAN_DEVICE=cuda TARTAN_TRANSPORT=staging)
+  endforeach()
+endfunction()
+
+function(tartan_device_mpi_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "RANKS")
+  if(NOT TARTAN_CUDA STREQUAL "SIMULATED")
+    return()
+  endif()
+  foreach(ranks IN LISTS arg_RANKS)
+    tartan_mpi_command(command ${ranks} 300 $<TARGET_FILE:${name}>)
+    tartan_add_test(${name}.mpi.np${ranks} ${ranks} 300 "mpi;gpu" ${command})
+    # The system's copies between processes know nothing of what the simulation lets through.
+    set_property(TEST ${name}.mpi.np${ranks} APPEND PROPERTY ENVIRONMENT TARTAN_SIMULATED_CUDA_HOST_READS=shareable
+      TARTAN_TRANSPORT=mpi OMPI_MCA_btl_vader_single_copy_mechanism=none)
   endforeach()
 endfunction()
 

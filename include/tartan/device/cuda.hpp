@@ -15,11 +15,12 @@ bool built_in() noexcept;
 int device_count() noexcept;
 
 /// The stream that orders what this thread does on `device`: that of the innermost StreamScope, otherwise Tartan's own,
-/// a non-blocking stream that all threads share. Throws Error where there is no such device.
+/// a non-blocking stream that all threads share. Throws Error where there is no such device, and for the CPU.
 CUstream_st* stream(Device device);
 
 /// While it lives, this thread's work on `device` is enqueued on the caller's stream: after what was enqueued before,
-/// and what is enqueued later comes after it. The stream must outlive the scope.
+/// and what is enqueued later comes after it. The stream must outlive the scope. Does nothing where `device` is the CPU.
+/// Throws CudaError where `next` is no stream of that device.
 class StreamScope {
  public:
   StreamScope(Device device, CUstream_st* next);
@@ -29,7 +30,7 @@ class StreamScope {
 
  private:
   Device device_;
-  CUstream_st* before_;
+  CUstream_st* before_ = nullptr;
 };
 
 /// Waits until everything that was enqueued on stream(device) is done. Nothing to wait for on the CPU.

@@ -114,7 +114,10 @@ extern "C" {
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
   const Call call;
   const auto status = allocate(memory, bytes, current_device());
-  if (*memory != nullptr) memory::make_usable(*memory);
+  if (*memory != nullptr) {
+    memory::make_usable(*memory);
+    memory::make_shareable(*memory);
+  }
   return status;
 }
 

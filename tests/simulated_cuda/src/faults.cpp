@@ -12,7 +12,8 @@
 
 // The host's accesses to memory of a device. Which are let through, after all streams have finished:
 // TARTAN_SIMULATED_CUDA_HOST_READS = none (default), program (those in code of the program itself, not of a library: so
-// that tests may look), all.
+// that tests may look), shareable (these, and those of anybody to memory of cudaMalloc, as of an MPI that takes it),
+// all.
 
 namespace simulated_cuda {
 namespace {
@@ -45,10 +46,11 @@ bool called_by_program() {
   return false;
 }
 
-bool let_through() {
+bool let_through(const void* address) {
   const char* const text = std::getenv("TARTAN_SIMULATED_CUDA_HOST_READS");
   const std::string_view rule = text == nullptr ? "none" : text;
-  return rule == "all" || (rule == "program" && called_by_program());
+  if (rule == "all" || (rule == "shareable" && memory::is_shareable(address))) return true;
+  return (rule == "program" || rule == "shareable") && called_by_program();
 }
 
 void on_fault(int signal, siginfo_t* info, void*) {
@@ -57,7 +59,7 @@ void on_fault(int signal, siginfo_t* info, void*) {
     sigaction(signal, &before, nullptr);  // the access is repeated and goes to whoever was there
     return;
   }
-  if (!let_through()) give_up("host access to device memory");
+  if (!let_through(info->si_addr)) give_up("host access to device memory");
   {
     const Call call;
     finish_all();

@@ -34,6 +34,9 @@ bool contains(const void* address);
 /// since both calls have their turn on a stream.
 void* reserve(int device, std::size_t bytes);
 void make_usable(void* block);
+/// As memory of cudaMalloc is, which other processes may open.
+void make_shareable(void* block);
+bool is_shareable(const void* address);
 void start_free(void* block);
 void finish_free(void* block);
 /// Whether a block that has not been freed starts there.

@@ -23,6 +23,7 @@ enum class State { reserved, usable, freeing, freed };
 struct Block {
   std::size_t bytes;
   State state;
+  bool shareable = false;
 };
 
 struct Space {
@@ -158,6 +159,13 @@ void* reserve(int device, std::size_t bytes) {
 }
 
 void make_usable(void* block) { block_around(block)->second.state = State::usable; }
+
+void make_shareable(void* block) { block_around(block)->second.shareable = true; }
+
+bool is_shareable(const void* address) {
+  const auto* block = block_around(address);
+  return block != nullptr && block->second.shareable && block->second.state <= State::usable;
+}
 
 void start_free(void* block) { block_around(block)->second.state = State::freeing; }
 

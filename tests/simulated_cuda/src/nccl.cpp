@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -59,6 +61,12 @@ void write(CUstream_st& stream, void* data, Bytes bytes) {
     memory::check(data, bytes.size(), device, "NCCL");
     std::memcpy(data, bytes.data(), bytes.size());
   });
+}
+
+/// What TARTAN_SIMULATED_NCCL_FAILS names is what cannot be done.
+bool told_to_fail(std::string_view step) {
+  const char* const text = std::getenv("TARTAN_SIMULATED_NCCL_FAILS");
+  return text != nullptr && text == step;
 }
 
 template <class T>
@@ -141,6 +149,8 @@ const char* ncclGetErrorString(ncclResult_t result) {
   switch (result) {
     case ncclSuccess:
       return "no error";
+    case ncclSystemError:
+      return "unhandled system error";
     case ncclInvalidArgument:
       return "invalid argument";
     default:
@@ -149,6 +159,7 @@ const char* ncclGetErrorString(ncclResult_t result) {
 }
 
 ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
+  if (told_to_fail("id")) return ncclSystemError;
   static int count = 0;
   *id = {};
   std::array<int, 2> content{0, ++count};
@@ -188,6 +199,11 @@ ncclResult_t ncclCommInitRank(ncclComm_t* made, int ranks, ncclUniqueId id, int 
   PMPI_Wait(&sent, MPI_STATUS_IGNORE);
   std::vector<int> devices(members.begin() + ranks, members.end());
   std::sort(devices.begin(), devices.end());
+  if (told_to_fail("init")) {
+    if (rank == ranks - 1) return ncclSystemError;
+    *made = new ncclComm{MPI_COMM_NULL, rank, ranks, current_device()};
+    return ncclSuccess;
+  }
   if (std::adjacent_find(devices.begin(), devices.end()) != devices.end()) return ncclInvalidUsage;
   MPI_Group world = MPI_GROUP_NULL;
   MPI_Group group = MPI_GROUP_NULL;
@@ -202,7 +218,7 @@ ncclResult_t ncclCommInitRank(ncclComm_t* made, int ranks, ncclUniqueId id, int 
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
-  PMPI_Comm_free(&comm->mpi);
+  if (comm->mpi != MPI_COMM_NULL) PMPI_Comm_free(&comm->mpi);
   delete comm;
   return ncclSuccess;
 }

@@ -1,12 +1,12 @@
-// Lookups on CUDA devices: the same program on another topology, with the same bits as on the processor.
+// Lookups on CUDA devices, in every way that they are done, have the same bits as on the processor.
 
-#include <tartan/device/cuda.hpp>
 #include <tartan/nn/embedding_bag.hpp>
 #include <tartan/nn/local_embedding.hpp>
 #include <tartan/nn/multi_embedding.hpp>
 #include <tartan/nn/prompt_embedding.hpp>
 #include <tartan/nn/tensor_parallel_embedding.hpp>
 
+#include "devices/both.hpp"
 #include "nn/options.hpp"
 #include "support/error_text.hpp"
 
@@ -15,66 +15,26 @@ namespace {
 
 using namespace testing;
 
-/// A simulated device takes its time: a few ranks are enough.
-bool no_devices() {
-  if (world().size() > 4) return true;
-  if (cuda::device_count() > 0) return false;
-  WARN("no CUDA device: nothing was tried");
-  return true;
-}
-
-std::vector<Shape> grids() {
-  const Index n = world().size();
-  if (n == 1) return {{1, 1, 1}};
-  if (n == 4) return {{2, 2, 1}, {1, 2, 2}, {2, 1, 2}};
-  return {{n, 1, 1}, {1, n, 1}, {1, 1, n}};
-}
-
 constexpr Index V = 23;
 constexpr Index D = 40;  // a leaf and a piece of another
 const std::vector<Index> ids{3, 22, 3, 0, 7, 3, 11, 22, 5, 0, 3, 19, 22, 1, 3, 8};
 
-/// What a pass of a layer leaves: its output, its gradients, its weights; whole, on the host.
-using Left = std::vector<std::vector<float>>;
-
-void keep(Left& left, const DistributedTensor<float>& tensor) {
-  const auto whole = tensor.full_tensor();
-  left.emplace_back(whole.span().begin(), whole.span().end());
-}
-
-template <class Layer, class Call>
-Left pass(const Layer& layer, const Call& call) {
-  Left left;
-  GradientTape tape;
-  const auto y = call(layer);
-  tape.backward(loss_of(y, some_upstream<float>(y.shape().elements())));
-  keep(left, y.value());
-  for (const auto& parameter : layer.parameters()) {
-    keep(left, parameter.dense_gradient());
-    keep(left, parameter.value());
-  }
-  return left;
-}
-
-/// The same on both kinds of device: make(topology) a layer, call(layer) it.
+/// A pass of make(topology), a layer, that is called by call(layer): its output, its gradients and its parameters have
+/// the same bits on both kinds of device.
 template <class Make, class Call>
 void check(const Make& make, const Call& call) {
-  if (no_devices()) return;
-  for (const auto& grid : grids()) {
-    const auto on = [&](Device device) {
-      const auto topology = Partition(world()).cartesian(grid, device);
-      return pass(make(topology), call);
-    };
-    INFO("grid " << grid.to_string());
-    const auto expected = on(Device{});
-    const auto left = on(Device::cuda());
-    REQUIRE(left.size() == expected.size());
-    for (std::size_t i = 0; i < left.size(); ++i) {
-      INFO("tensor " << i);
-      REQUIRE(left[i].size() == expected[i].size());
-      CHECK((left[i].empty() || std::memcmp(left[i].data(), expected[i].data(), left[i].size() * sizeof(float)) == 0));
+  same_on_both<float>([&](const CartesianTopology& topology) {
+    const auto layer = make(topology);
+    GradientTape tape;
+    const auto y = call(layer);
+    tape.backward(loss_of(y, some_upstream<float>(y.shape().elements())));
+    Results<float> results{{"output", y.value().full_tensor()}};
+    for (const auto& parameter : layer.parameters()) {
+      results.emplace_back("gradient of " + parameter.name(), parameter.dense_gradient().full_tensor());
+      results.emplace_back(parameter.name(), parameter.value().full_tensor());
     }
-  }
+    return results;
+  });
 }
 
 std::vector<EmbeddingLayerOptions> variants() {
@@ -211,7 +171,7 @@ TEST_CASE("lookups in plain tensors on a device") {
   for (Index i = 0; i < V * D; ++i) values.push_back(static_cast<float>(i) / 7 - 100);
   const std::vector<float> upstream = some_upstream<float>(std::ssize(ids) * D);
   const auto run = [&](Device ids_on, Device device) {
-    Left left;
+    std::vector<std::vector<float>> left;
     const auto keep_it = [&](const Tensor<float>& x) {
       CHECK(x.device() == device);
       const auto host = x.to(Device{});
