@@ -26,16 +26,20 @@ Distribution place(const Distribution& q, const Distribution& k, const Distribut
   const bool four = a.dimensions() == 4 && b.dimensions() == 4 && c.dimensions() == 4;
   require(four && b == Shape({a[0], b[1], a[2], a[3]}) && c == Shape({a[0], b[1], a[2], c[3]}),
           "attention takes q (B, S, H, d), k (B, R, H, d) and v (B, R, H, e), not the shapes {}, {} and {}", a, b, c);
-  for (const auto& placement : q.placements()) {
-    require(!placement.is_partial() && !placement.is_shard(1) && !placement.is_shard(3),
-            "attention takes tensors that are sharded in the batch (0) or the heads (2), Replicate or Root, not {}; "
-            "redistribute them first",
-            q);
-  }
+  auto whole = q.placements();
+  std::ranges::replace_if(
+      whole, [](const Placement& p) { return p.is_partial() || p.is_shard(1) || p.is_shard(3); }, Replicate{});
+  require(whole == q.placements(),
+          "attention takes tensors that are sharded in the batch (0) or the heads (2), Replicate or Root, not {}; "
+          "redistribute(q, {}), and k and v likewise",
+          q, whole);
   const auto like_q = [&](const Shape& shape) {
     return Distribution(q.topology(), shape, q.placements(), q.options());
   };
-  require(k == like_q(b) && v == like_q(c), "attention takes q, k and v placed alike, not {}, {} and {}", q, k, v);
+  if (k != like_q(b) || v != like_q(c)) {
+    fail("attention takes q, k and v placed alike, not {}, {} and {}{}{}", q, k, v, rules::hint("k", k, like_q(b)),
+         rules::hint("v", v, like_q(c)));
+  }
   return like_q({a[0], a[1], a[2], c[3]});
 }
 

@@ -40,16 +40,16 @@ Distribution dot_distribution(const Distribution& a, const Distribution& b, DotO
     } else if ((p.is_partial() && q.is_replicate()) || (p.is_replicate() && q.is_partial())) {
       expected[axis] = q;
       placements[axis] = Partial{};
-    } else {
-      require(!p.is_partial(), "dot does not take two Partial operands: {} and {}; redistribute one", a.to_string(),
-              b.to_string());
+    } else if (p.is_partial()) {
+      expected[axis] = Replicate{};
     }
   }
   auto options = a.options();
   const Distribution needed = b.with(std::move(expected), options);
-  require(a.grid() == b.grid() && needed == b,
-          "dot takes an operand placed as {} with one placed as {}, not {}; redistribute one", a.to_string(),
-          needed.to_string(), b.to_string());
+  if (a.grid() != b.grid() || needed != b) {
+    fail("dot takes an operand placed as {} with one placed as {}, not {}{}", a, needed, b,
+         rules::hint("b", b, needed));
+  }
   if (dot_options.reproducible) require_leaves(a, last);
   std::erase_if(options.block_extents, [&](const auto& entry) { return a.placement(entry.first).is_shard(last); });
   auto shape = a.shape().without(last);

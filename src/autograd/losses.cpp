@@ -10,12 +10,8 @@ namespace tartan {
 template <class T>
 Variable<T> binary_cross_entropy_with_logits(const Variable<T>& x, const DistributedTensor<T>& y,
                                              LossReduction reduction) {
-  require(!x.distribution().any(Placement::Kind::partial),
-          "binary cross-entropy is not linear in its logits and does not take them as {}; redistribute them first",
-          x.distribution().to_string());
-  require(x.distribution() == y.distribution(),
-          "binary cross-entropy takes logits and labels placed alike, not {} and {}", x.distribution().to_string(),
-          y.distribution().to_string());
+  rules::refuse_partial("binary cross-entropy", x.distribution());
+  rules::require_alike("binary cross-entropy", "y", x.distribution(), y.distribution());
   require(reduction != LossReduction::none, "binary cross-entropy is reduced to one number: mean or sum");
   const double factor = reduction == LossReduction::sum ? 1.0 : 1.0 / static_cast<double>(x.shape().elements());
   auto value = rules::computed<T>(rules::summed(x.distribution()), [&](auto where, Tensor<T>& out) {

@@ -32,12 +32,31 @@ Distribution parameter_distribution(const char* name, const Distribution& x) {
   return {x.topology(), Shape{x.shape()[last]}, std::move(placements), std::move(options)};
 }
 
+/// Where x, placed as `x`, goes with a parameter that stays placed as `parameter`.
+Placements beside(const Distribution& parameter, const Distribution& x) {
+  const int last = x.shape().dimensions() - 1;
+  auto placements = x.placements();
+  for (std::size_t axis = 0; axis < placements.size(); ++axis) {
+    const auto given = parameter.placements()[axis];
+    const bool cuts_rows = placements[axis].is_shard() && !placements[axis].is_shard(last);
+    if (given.is_shard()) placements[axis] = Shard{last};
+    if (given.is_root() || (given.is_replicate() && !cuts_rows)) placements[axis] = given;
+  }
+  return placements;
+}
+
 template <class T>
 void require_parameter(const char* name, const char* what, const Variable<T>& parameter, const Distribution& expected,
                        const Distribution& x) {
-  if (parameter.is_null()) return;
-  require(parameter.distribution() == expected, "{} of x placed as {} takes a {} placed as {}, not {}; redistribute it",
-          name, x, what, expected, parameter.distribution());
+  if (parameter.is_null() || parameter.distribution() == expected) return;
+  const auto& given = parameter.distribution();
+  auto way_out = rules::hint(what, given, expected);
+  if (!way_out.empty()) {
+    const auto cut = x.axes_of(x.shape().dimensions() - 1);
+    way_out += fmt::format(", or where a layer has it, {}redistribute(x, {})",
+                           cut.empty() ? "" : fmt::format(".features_axis = {} or ", cut[0]), beside(given, x));
+  }
+  fail("{} of x placed as {} takes a {} placed as {}, not {}{}", name, x, what, expected, given, way_out);
 }
 
 /// Moments as a tensor of three numbers each.

@@ -40,9 +40,10 @@ Distribution product_distribution(const Distribution& a, const Distribution& b, 
     }
   }
   // What is not Partial must be cut alike: compare with every Partial replaced by Replicate.
-  require(fit && a.gradient() == b.gradient(),
-          "{} takes two tensors placed alike, or a Partial one with a Replicate one, not {} and {}; redistribute one",
-          operation, a.to_string(), b.to_string());
+  if (!fit || a.gradient() != b.gradient()) {
+    fail("{} takes two tensors placed alike, or a Partial one with a Replicate one, not {} and {}{}", operation, a, b,
+         rules::hint("b", b, a.gradient()));
+  }
   return a.with(std::move(placements));
 }
 
@@ -64,8 +65,7 @@ Variable<T> redistributed(const Variable<T>& x, DistributedTensor<T> value) {
 
 template <class T>
 Variable<T> operator+(const Variable<T>& a, const Variable<T>& b) {
-  require(a.distribution() == b.distribution(), "a sum takes two tensors placed alike, not {} and {}; redistribute one",
-          a.distribution().to_string(), b.distribution().to_string());
+  rules::require_alike("a sum", "b", a.distribution(), b.distribution());
   auto value = computed<T>(a.distribution(), [&](auto where, Tensor<T>& out) {
     kernels::add(where, a.value().local().data(), b.value().local().data(), out.elements(), out.data());
   });

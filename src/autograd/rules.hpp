@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <utility>
 
 #include <tartan/autograd/variable.hpp>
@@ -28,8 +29,23 @@ inline Distribution input_gradient(const Distribution& input, const Distribution
 
 /// Throws Error where the operation `name`, which is not linear in x, would have to take terms of a sum.
 inline void refuse_partial(const char* name, const Distribution& x) {
-  require(!x.any(Placement::Kind::partial),
-          "{} is not linear and does not take terms of a sum, {}; redistribute them first", name, x);
+  if (!x.any(Placement::Kind::partial)) return;
+  fail("{} is not linear and does not take terms of a sum, {}; redistribute(x, {}) adds them", name, x,
+       x.gradient().placements());
+}
+
+/// For the text of an error: the call that would place the operand `name`, which lies as `given`, as `wanted`; nothing
+/// where none with a list of placements does.
+inline std::string hint(const char* name, const Distribution& given, const Distribution& wanted) {
+  const bool moves = given.shape() == wanted.shape() && given.topology() == wanted.topology() &&
+                     given.placements() != wanted.placements() && given.options().block_extents.empty() &&
+                     wanted.options().block_extents.empty();
+  return moves ? fmt::format("; redistribute({}, {})", name, wanted.placements()) : "";
+}
+
+/// Throws Error where the operands a and b of `operation` are not placed alike.
+inline void require_alike(const char* operation, const char* name_of_b, const Distribution& a, const Distribution& b) {
+  if (a != b) fail("{} takes two tensors placed alike, not {} and {}{}", operation, a, b, hint(name_of_b, b, a));
 }
 
 /// The placement of a 0-d sum over all elements.

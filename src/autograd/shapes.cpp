@@ -1,5 +1,7 @@
 #include <tartan/autograd/shapes.hpp>
 
+#include <algorithm>
+
 #include <tartan/autograd/tape.hpp>
 
 #include "autograd/rules.hpp"
@@ -22,12 +24,12 @@ Distribution resized(const Distribution& d, int dim, Index extent) {
 
 int whole_dimension(const char* operation, const Distribution& d, int dim) {
   dim = d.shape().dimension(dim);
-  for (const auto& placement : d.placements()) {
-    require(!placement.is_shard(dim),
-            "{} takes a dimension that is whole on a rank, not dimension {} of {}; "
-            "redistribute it first",
-            operation, dim, d);
-  }
+  auto whole = d.placements();
+  std::ranges::replace_if(
+      whole, [&](const Placement& p) { return p.is_shard(dim); }, Replicate{});
+  require(whole == d.placements(),
+          "{} takes a dimension that is whole on a rank, not dimension {} of {}; redistribute(x, {})", operation, dim,
+          d, whole);
   return dim;
 }
 

@@ -9,9 +9,8 @@ namespace tartan {
 template <class T>
 Variable<T> mean_squared_error(const Variable<T>& x, const DistributedTensor<T>& y, LossReduction reduction) {
   rules::refuse_partial("the squared error", x.distribution());
-  require(x.distribution() == y.distribution(),
-          "the squared error takes numbers and targets placed alike, not {} and {}; redistribute one", x.distribution(),
-          y.distribution());
+  rules::require_alike("the squared error", "y", x.distribution(), y.distribution());
+  require(reduction != LossReduction::none, "the squared error is reduced to one number: mean or sum");
   const double factor = reduction == LossReduction::sum ? 1.0 : 1.0 / static_cast<double>(x.shape().elements());
   auto value = rules::computed<T>(rules::summed(x.distribution()), [&](auto where, Tensor<T>& out) {
     const auto& numbers = x.value().local();

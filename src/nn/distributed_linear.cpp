@@ -202,6 +202,7 @@ DistributedLinear<T>::DistributedLinear(const CartesianTopology& topology, const
 template <class T>
 DistributedLinear<T>::DistributedLinear(const Variable<T>& weight, LinearLayerOptions options)
     : DistributedLinear(weight.topology(), sized(options, weight.distribution()), weight.shape()) {
+  shared_weight_ = weight;
   const auto& d = weight.distribution();
   const auto expected = axes_.data ? applied_.with(*axes_.data, d.placement(*axes_.data)) : applied_;
   require(d.placements() == expected.placements() && (!axes_.data || can_store(d.placement(*axes_.data))),
@@ -228,7 +229,9 @@ template <class T>
 Variable<T> DistributedLinear<T>::moved(const Variable<T>& x) const {
   const auto& d = x.distribution();
   const int last = d.shape().dimensions() - 1;
-  require(d.topology() == topology_, "the linear layer '{}' lies as {} and takes x on the same topology, not {}",
+  require(d.topology() == topology_,
+          "the linear layer '{}' lies as {} and takes x on the same topology, not {}; redistribute(x, "
+          "layer.input_distribution(x.shape()))",
           options_.name, applied_, d);
   auto placements = d.placements();
   auto how = d.options();

@@ -55,10 +55,12 @@ double lower_quantile(double p) {
 }  // namespace
 
 Initializer normal(double mean, double deviation) {
+  require(deviation >= 0, "a normal distribution of deviation {}", deviation);
   return [=](const RandomStream& stream, Index position) { return mean + deviation * stream.normal(position); };
 }
 
 Initializer uniform(double low, double high) {
+  require(low <= high, "a uniform distribution on [{}, {}]", low, high);
   return [=](const RandomStream& stream, Index position) { return low + (high - low) * stream.uniform(position); };
 }
 

@@ -75,7 +75,7 @@ DistributedTensor<double> shard_statistics(const Head<T>& head, const classes::Q
       });
 }
 
-/// A sum of products with tiles, in the accumulator's type, rounded once to T.
+/// A sum of products with tiles, each rounded to T: added in the accumulator's type and rounded once more.
 template <class T>
 class SumOfProducts {
  public:

@@ -55,19 +55,30 @@ std::optional<Axes> axes_for(const std::vector<ParallelRule>& rules, const std::
 
 }  // namespace
 
-void Census::count(const std::string& name, std::size_t kind) {
-  names_.push_back(name);
+void Census::count(const std::string& name, std::size_t kind, const void* weight, bool owns) {
+  auto& layer = layers_.emplace_back(Layer{name, weight, owns, false});
   for (std::size_t i = 0; i < rules_.size(); ++i) {
     if (rules_[i].axes.index() != kind || !matches(rules_[i].layers, name)) continue;
     used_[i] = true;
+    layer.converted = true;
     return;  // the first one decides
   }
 }
 
 void Census::require_all() const {
+  std::vector<std::string> names;
+  for (const auto& layer : layers_) names.push_back(layer.name);
   for (std::size_t i = 0; i < rules_.size(); ++i) {
     require(used_[i], "the rule for '{}' names no {} that a rule before it does not name; there are the layers: {}",
-            rules_[i].layers, rules_[i].axes.index() == 0 ? "linear layer" : "embedding", fmt::join(names_, ", "));
+            rules_[i].layers, rules_[i].axes.index() == 0 ? "linear layer" : "embedding", fmt::join(names, ", "));
+  }
+  for (const auto& layer : layers_) {
+    const auto parts = [&](const Layer& other) { return other.converted && other.weight == layer.weight; };
+    require(
+        layer.owns || std::ranges::none_of(layers_, parts),
+        "the linear layer '{}' is on the weight of another layer, from which the conversion would part it: leave it "
+        "out, and make it again on the converted layer's weight()",
+        layer.name);
   }
 }
 
@@ -76,13 +87,6 @@ DistributedLinear<T> convert(const CartesianTopology& topology, const std::vecto
                              const DistributedLinear<T>& layer) {
   const auto axes = axes_for<LinearAxes>(rules, layer.options().name);
   if (!axes) return layer;
-  const auto& own = layer.parameters();
-  const auto is_weight = [&](const Variable<T>& parameter) { return parameter.name() == layer.weight().name(); };
-  require(
-      !layer.weight().is_parameter() || std::ranges::any_of(own, is_weight),
-      "the linear layer '{}' is on the parameter '{}' of another layer, from which a conversion would part it: leave "
-      "it out, and make it again on the converted layer's weight()",
-      layer.options().name, layer.weight().name());
   auto options = layer.options();
   options.dim.reset();
   options.axes = axes;

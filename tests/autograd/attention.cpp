@@ -194,8 +194,10 @@ TEST_CASE("attention refuses cut sequences, Partial tensors and operands that do
     refuses(x.distribution().to_string(), x, x, x);
   }
   const auto x = on(shape, Shard{0});
+  refuses("redistribute(q, [Replicate])", on(shape, Shard{1}), x, x);
   refuses("placed alike", x, on(shape, Shard{2}), x);
-  refuses("placed alike", x, x, on(shape, Replicate{}));
+  refuses("; redistribute(v, [Shard(0)])", x, x, on(shape, Replicate{}));
+  refuses("; redistribute(k, [Shard(0)]); redistribute(v, [Shard(0)])", x, on(shape, Shard{2}), on(shape, Root{}));
   for (const auto& other : {Shape{2, 4, 3, 3}, Shape{1, 4, 3, 2}, Shape{2, 4, 2, 2}, Shape{2, 4, 6}}) {
     refuses("not the shapes", x, on(other, Replicate{}), x);
   }

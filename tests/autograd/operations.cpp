@@ -237,6 +237,30 @@ TEST_CASE("what several axes shard must nest alike, and given blocks must be ali
   batch.verify();
 }
 
+TEST_CASE("refusals name the call that places an operand as it has to lie") {
+  const auto topology = Partition(world()).cartesian({1, world().size()});
+  const auto on = [&](Placement placement, Shape shape = {3, 5}) {
+    return Variable<double>(DistributedTensor<double>::zeros({topology, std::move(shape), {Replicate{}, placement}}));
+  };
+  SameTexts texts;
+  const auto says = [&](const std::string& part, const auto& call) {
+    const auto text = texts.of(call);
+    INFO(text);
+    CHECK(contains(text, "redistribute(" + part + ")"));
+  };
+  const auto rows = on(Shard{0}), columns = on(Shard{1}), terms = on(Partial{});
+  says("b, [Replicate, Shard(0)]", [&] { rows + columns; });
+  says("b, [Replicate, Partial]", [&] { terms + rows; });
+  says("b, [Replicate, Shard(1)]", [&] { columns* terms; });
+  says("b, [Replicate, Replicate]", [&] { terms* terms; });
+  says("b, [Replicate, Shard(0)]", [&] { dot(rows, columns); });
+  says("b, [Replicate, Replicate]", [&] { dot(terms, terms); });
+  says("x, [Replicate, Replicate]", [&] { binary_cross_entropy_with_logits(terms, terms.value()); });
+  says("y, [Replicate, Shard(0)]", [&] { binary_cross_entropy_with_logits(rows, columns.value()); });
+  CHECK_FALSE(contains(texts.of([&] { rows + on(Shard{0}, {5, 3}); }), "redistribute"));
+  texts.verify();
+}
+
 TEST_CASE("operands of different shapes or grids are refused") {
   const auto topology = Partition(world()).cartesian({world().size(), 1});
   const auto turned = Partition(world()).cartesian({1, world().size()});

@@ -96,7 +96,7 @@ TEST_CASE("slices, splits and concatenations that cannot be are refused on every
     CHECK(contains(text, part));
   };
   const auto x = on({3, 5}, Shard{1});
-  refuses("whole on a rank", [&] { slice(x, 1, 0, 2); });
+  refuses("redistribute(x, [Replicate])", [&] { slice(x, 1, 0, 2); });
   refuses("whole on a rank", [&] { split(x, {2, 3}); });
   refuses("whole on a rank", [&] { concatenate<double>({x, x}); });
   refuses("from 0 to 3", [&] { slice(x, 0, 2, 4); });

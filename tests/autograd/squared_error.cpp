@@ -47,7 +47,9 @@ TEST_CASE("the squared error refuses targets that are placed otherwise, on every
     const auto text = texts.of([&] { mean_squared_error(x, DistributedTensor<double>::zeros(y)); });
     CHECK(contains(text, x.distribution().to_string()));
     CHECK(contains(text, y.to_string()));
+    CHECK(contains(text, "redistribute(y, [Shard(0)])") == (y.shape() == x.shape()));
   }
+  CHECK(contains(texts.of([&] { mean_squared_error(x, x.value(), LossReduction::none); }), "one number: mean or sum"));
   texts.verify();
 }
 

@@ -163,6 +163,11 @@ TEST_CASE("initialisers refuse what has no meaning, on every rank") {
   CHECK(
       contains(texts.of([] { init::xavier_uniform({4}); }), "(out, in, ...) has fans, not a tensor of the shape (4)"));
   CHECK(contains(texts.of([] { init::kaiming_normal({}); }), "not a tensor of the shape ()"));
+  CHECK(contains(texts.of([] { init::normal(0, -1); }), "deviation -1"));
+  CHECK(contains(texts.of([] { init::normal(0, NAN); }), "deviation nan"));
+  CHECK(contains(texts.of([] { init::uniform(2, 1); }), "on [2, 1]"));
+  CHECK(init::normal(3, 0)(RandomStream(1, "n"), 0) == 3);
+  CHECK(init::uniform(2, 2)(RandomStream(1, "u"), 0) == 2);
   CHECK(contains(texts.of([] { init::trunc_normal(0, 1, 2, 2); }), "deviation 1 on [2, 2]"));
   CHECK(contains(texts.of([] { init::trunc_normal(0, 0, -2, 2); }), "deviation 0 on [-2, 2]"));
   CHECK(contains(texts.of([] { init::trunc_normal(0, 1, 50, 60); }), "[50, 60] holds nothing"));

@@ -340,7 +340,8 @@ TEST_CASE("x that lies otherwise is moved where that is declared, and refused wi
           "Partial and Shard(0) do not meet, but with redistribute(x, [Replicate, Replicate])");
   refused(layer({}), lies(Root{}), "Root and Replicate do not meet, but with redistribute(x, [Replicate, Replicate])");
   const auto other = Partition(world()).cartesian({n});
-  refused(layer(1), Distribution(other, {rows, in}, {Replicate{}}), "takes x on the same topology");
+  refused(layer(1), Distribution(other, {rows, in}, {Replicate{}}),
+          "; redistribute(x, layer.input_distribution(x.shape()))");
 
   // Shapes are found before placements.
   const auto shapes = [&](const std::string& part, const auto& call) {

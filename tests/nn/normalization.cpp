@@ -81,5 +81,25 @@ TEST_CASE("normalisation refuses options that do not fit, on every rank") {
   texts.verify();
 }
 
+TEST_CASE("a normalisation of x that lies otherwise says what to do with x or with the layer") {
+  const auto topology = Partition(world()).cartesian({1, world().size()});
+  const auto on = [&](Placement placement) {
+    return Variable<float>(DistributedTensor<float>::zeros({topology, {4, 6}, {Shard{0}, placement}}));
+  };
+  SameTexts texts;
+  const DistributedLayerNorm<float> whole(topology, {.features = 6});
+  const std::string or_axis = world().size() > 1 ? ".features_axis = 1 or " : "";
+  CHECK(contains(texts.of([&] { whole(on(Shard{1})); }),
+                 "redistribute(weight, [Replicate, Shard(0)]), or where a layer has it, " + or_axis +
+                     "redistribute(x, [Shard(0), Replicate])"));
+  const DistributedRMSNorm<float> split(topology, {.features = 6, .features_axis = 1});
+  CHECK(contains(texts.of([&] { split(on(Replicate{})); }),
+                 "redistribute(weight, [Replicate, Replicate]), or where a layer has it, redistribute(x, [Shard(0), "
+                 "Shard(1)])"));
+  CHECK_FALSE(contains(texts.of([&] { DistributedRMSNorm<float>(topology, {.features = 5})(on(Replicate{})); }),
+                       "redistribute"));
+  texts.verify();
+}
+
 }  // namespace
 }  // namespace tartan

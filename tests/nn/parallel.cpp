@@ -176,9 +176,25 @@ TEST_CASE("a rule that names no layer is an error on every rank, before anything
       topology,
       {.name = "table", .num_embeddings = 3, .embedding_dim = 2, .axes = EmbeddingAxes{}, .storage = Replicate{}});
   const DistributedLinear<float> head(table.weight(), {.name = "head", .bias = false, .axes = LinearAxes{}});
-  const auto text = texts.of([&] { convert_parallel(topology, {{"head", LinearAxes{.out = 0}}}, table, head); });
-  CHECK(contains(text, "on the parameter 'table.weight' of another layer"));
+  const DistributedLinear<float> frozen(table.weight(),
+                                        {.name = "frozen", .bias = false, .axes = LinearAxes{}, .freeze = true});
+  const ParallelRule of_table{"table", EmbeddingAxes{.rows = 0}};
+  const auto parted = [&](const std::string& name, const std::vector<ParallelRule>& rules, const auto&... layers) {
+    const auto text = texts.of([&] { convert_parallel(topology, rules, layers...); });
+    INFO(text);
+    CHECK(contains(text, "the linear layer '" + name + "' is on the weight of another layer"));
+  };
+  parted("head", {{"head", LinearAxes{.out = 0}}}, table, head);
+  parted("head", {{"head", LinearAxes{.out = 0}}}, head);
+  parted("head", {of_table}, table, head);
+  parted("head", {of_table}, std::vector{head}, table);
+  parted("frozen", {of_table}, table, frozen);
+  parted("frozen", {{"frozen", LinearAxes{.out = 0}}}, frozen);
   CHECK(recorder.count() == 0);
+  // Where its table stays, a head does.
+  const auto [same_table, same_head, moved] =
+      convert_parallel(topology, {{"up", LinearAxes{.out = 0}}}, table, head, up);
+  CHECK(&same_head.weight().value() == &same_table.weight().value());
   texts.verify();
 }
 

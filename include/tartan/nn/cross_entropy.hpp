@@ -52,7 +52,8 @@ Variable<T> cross_entropy(const Variable<T>& logits, const DistributedTensor<I>&
 
 /// cross_entropy(linear(x, weight, bias), targets) without the logits: they are made `tile_classes` columns at a time,
 /// once here and once more in the backward pass, so that memory beside weights and gradients is one tile of this rank's
-/// rows × tile_classes, twice x where there is more than one tile, and a few numbers for each row. x (..., in), weight
+/// rows × tile_classes, twice x where there is more than one tile (of the 16-bit types five times x: the sum of the
+/// tiles' terms of its gradient and one of these are floats, too), and a few numbers for each row. x (..., in), weight
 /// (V, in) and bias (V, or null) are placed as for linear() and give logits that are Shard or Replicate. Communicates
 /// as the two do. tile_classes of 0: as many as make a tile of 8 MiB, but 64 at least.
 template <class T, class I>
@@ -72,7 +73,7 @@ Variable<T> linear_cross_entropy(const Variable<T>& x, const DistributedLinear<T
 }
 
 /// log Σ e^x over the last dimension, which may be cut: (..., V) gives (...), placed as target_distribution() says. One
-/// message for each axis that cuts it.
+/// message for each axis that cuts it. A row with +infinity gives NaN, where PyTorch gives +infinity.
 template <class T>
 Variable<T> log_sum_exp(const Variable<T>& x);
 

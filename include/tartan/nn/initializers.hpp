@@ -26,9 +26,9 @@ void initialize(Variable<T> parameter, const Initializer& initial, std::uint64_t
 
 namespace initializers {
 
-/// N(mean, deviation²)
+/// N(mean, deviation²). Throws Error unless deviation >= 0.
 Initializer normal(double mean = 0, double deviation = 1);
-/// U(low, high)
+/// U(low, high). Throws Error unless low <= high.
 Initializer uniform(double low, double high);
 Initializer constant(double value);
 /// N(mean, deviation²) under the condition that low <= x <= high, as the inverse of its distribution function at one

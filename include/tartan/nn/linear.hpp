@@ -112,7 +112,8 @@ class DistributedLinear : public Module<T> {
  public:
   /// Does not communicate. Throws Error, the same on every rank, on features below 1, axes that the grid does not have
   /// or that are named twice, parts or units that do not divide the features, a dim, storage or output that is not one
-  /// of those above, and an output or gather_output that is of the other kind of layer alone.
+  /// of those above, an output or gather_output that is of the other kind of layer alone, and storage of Shard{0} (of a
+  /// weight in one part) where the units of out_features do not go evenly into the ranks of the out axis.
   DistributedLinear(const CartesianTopology& topology, LinearLayerOptions options);
   /// Collective where values have to move, over the root. Values that are given, in any distribution and on any
   /// topology with a common root: a weight (out, in) as PyTorch's, or (parts, out / parts, in), and a bias of (the
@@ -133,6 +134,9 @@ class DistributedLinear : public Module<T> {
   const LinearAxes& axes() const noexcept { return axes_; }
   const CartesianTopology& topology() const noexcept { return topology_; }
   const Variable<T>& weight() const noexcept { return weight_.stored(); }
+  /// What the layer was made on where that is another's weight: weight() or, where it is frozen, what that is a
+  /// constant copy of, with the same elements. Null where the layer has a weight of its own.
+  const Variable<T>& shared_weight() const noexcept { return shared_weight_; }
   /// Null where the layer has none.
   const Variable<T>& bias() const noexcept { return bias_.stored(); }
   /// The two as a product takes them, Replicate along the data axis. Collective where they have changed and have to
@@ -158,6 +162,7 @@ class DistributedLinear : public Module<T> {
   LinearLayerOptions options_;
   LinearAxes axes_;
   Distribution applied_;  ///< of the weight: Replicate along the data axis
+  Variable<T> shared_weight_;
   AppliedParameter<T> weight_;
   AppliedParameter<T> bias_;
 };

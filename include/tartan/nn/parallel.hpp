@@ -33,31 +33,40 @@ struct ParallelRule {
 
 namespace parallel {
 
-/// Finds out which rules have a layer.
+/// Finds out which rules have a layer, and which layers have one weight.
 class Census {
  public:
   explicit Census(const std::vector<ParallelRule>& rules) : rules_{rules} {}
 
   template <class T>
   void count(const DistributedLinear<T>& layer) {
-    count(layer.options().name, 0);
+    const bool owns = layer.shared_weight().is_null();
+    count(layer.options().name, 0, &(owns ? layer.weight() : layer.shared_weight()).value(), owns);
   }
   template <class T>
   void count(const DistributedEmbedding<T>& layer) {
-    count(layer.options().name, 1);
+    count(layer.options().name, 1, &layer.weight().value(), true);
   }
   template <class Layer>
   void count(const std::vector<Layer>& layers) {
     for (const auto& layer : layers) count(layer);
   }
-  /// Throws Error where a rule has none, naming the layers that there are.
+  /// Throws Error where a rule has none, naming the layers that there are, and where a layer would be parted from
+  /// another that has the same weight.
   void require_all() const;
 
  private:
-  void count(const std::string& name, std::size_t kind);
+  struct Layer {
+    std::string name;
+    const void* weight;  ///< the same for all layers that are on it
+    bool owns;           ///< whether the weight is this layer's
+    bool converted;
+  };
+
+  void count(const std::string& name, std::size_t kind, const void* weight, bool owns);
 
   const std::vector<ParallelRule>& rules_;
-  std::vector<std::string> names_;
+  std::vector<Layer> layers_;
   std::vector<bool> used_ = std::vector<bool>(rules_.size());
 };
 
@@ -81,8 +90,8 @@ std::vector<Layer> convert(const CartesianTopology& topology, const std::vector<
 /// and options stay, but for the axes (and an embedding's column_extents, which belong to them); a layer that no rule
 /// names comes back as it is, on its own topology. The new layers have parameters of their own, without gradients.
 /// Collective where values have to move, over the common root of the topologies. Throws Error on every rank, before
-/// anything moves, where a rule decides for no layer; and on a rule for a linear layer on the weight of another, which
-/// is to be made again on that one's new weight.
+/// anything moves, where a rule decides for no layer; and for a linear layer on the weight of another, be it a frozen
+/// one, where a rule names either: it is to be left out and made again on the other's new weight().
 ///
 ///     auto [tokens, up, down] = convert_parallel(
 ///         grid, {{"tokens", EmbeddingAxes{.rows = 1}}, {"up", LinearAxes{.out = 1}}, {"down", LinearAxes{.in = 1}}},

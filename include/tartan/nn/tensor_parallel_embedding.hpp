@@ -20,7 +20,7 @@ struct TensorParallelOptions {
 ///
 /// Shards may be uneven and empty. A row is moved, never summed: the distinct rows that each rank owns are all-gathered
 /// (half the bytes of an all-reduce at most, and no rounding), or the looked-up columns are. Element types: float,
-/// double; ids: int32, int64.
+/// double, bfloat16, half; ids: int32, int64.
 template <class T>
 class TensorParallelEmbedding {
  public:
