@@ -86,6 +86,15 @@ add_test(NAME first_program.np8 COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${first_prog
   -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/programs/expect_falling_norm.cmake)
 set_tests_properties(first_program.np8 PROPERTIES PROCESSORS 16 TIMEOUT 70 LABELS mpi ENVIRONMENT "${tartan_test_environment}")
 
+set(launch ${TIMEOUT_EXECUTABLE} -k 5 60 ${tartan_mpiexec} ${MPIEXEC_NUMPROC_FLAG})
+add_test(NAME classifier.grids COMMAND ${CMAKE_COMMAND} -DPROGRAM=$<TARGET_FILE:classifier> "-DLAUNCH=${launch}"
+  "-DGRIDS=1x1;1x3;2x1;2x2;3x1" -P ${CMAKE_CURRENT_SOURCE_DIR}/examples/programs/expect_classifier.cmake)
+set_tests_properties(classifier.grids PROPERTIES PROCESSORS 8 TIMEOUT 300 LABELS mpi
+  ENVIRONMENT "${tartan_test_environment};OMPI_MCA_orte_tmpdir_base=${PROJECT_BINARY_DIR}/mpi/classifier")
+tartan_ending_test(classifier.grid 4 failure $<TARGET_FILE:classifier> --grid 3x2
+  SHOWS_ONCE "error: --grid 3x2 has 6 ranks, but this job has 4")
+tartan_ending_test(classifier.help 4 success $<TARGET_FILE:classifier> --help SHOWS_ONCE "Launch with: mpiexec")
+
 # click_prediction_aucs(<name> <ranks> <grid>... [ARGUMENTS <argument>...] [BASELINE <argument>...])
 function(click_prediction_aucs name ranks)
   math(EXPR half_cores "2 * ${ranks}")
