@@ -347,7 +347,7 @@ TEST_CASE("a bad target on one rank is every rank's error") {
   CHECK_THROWS_AS(functional::cross_entropy(logits, targets_of<Index>(d, targets)), Error);
 }
 
-TEST_CASE("ten thousand losses leave no memory and no handles behind") {
+TEST_CASE("ten thousand losses leave no memory behind") {
   const auto topology = Partition(world()).cartesian({1, world().size()});
   const Distribution d(topology, {4, 9}, {Shard{0}, Shard{1}});
   const auto logits = Variable<float>::parameter("logits", placed_values<float>(d, dyadic(36, 7, 0, 23, 4)));
@@ -369,7 +369,7 @@ TEST_CASE("ten thousand losses leave no memory and no handles behind") {
   steps(count);
   const Index before = bytes_in_use();
   steps(count);
-  CHECK(bytes_in_use() - before < 200'000);
+  CHECK(bytes_in_use() - before < count);  // less than a byte a step
 }
 
 }  // namespace

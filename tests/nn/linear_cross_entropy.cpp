@@ -96,6 +96,14 @@ TEST_CASE("the cross-entropy of a product in tiles is that of the product, on ev
   }
 }
 
+TEST_CASE("the cross-entropy of a product in tiles where a rank is outside the grid") {
+  const auto partition = partitions().back();
+  const auto topology = partition.cartesian({partition.size()});
+  check_alike(topology, {Replicate{}}, {Shard{0}}, true, LossReduction::mean);
+  check_alike(topology, {Shard{0}}, {Replicate{}}, true, LossReduction::none);
+  check_alike(topology, {Replicate{}}, {Replicate{}}, false, LossReduction::sum);
+}
+
 TEST_CASE("a head of any storage, tied to its embedding or with a weight and a bias of its own") {
   const std::vector<Index> ids{3, 0, 10, 3, 7, 5};
   for (const auto& grid : factorisations(world().size(), 2)) {

@@ -143,7 +143,7 @@ endfunction()
 
 set(tiny --layers 1 --width 24 --heads 4 --context 12 --batch 6 --vocabulary 270 --sample 8)
 language_model_losses(grids 6 1x1 1x4 2x2 4x1 3x2 ARGUMENTS ${tiny} --steps 20 --dropout 0.1)
-language_model_losses(learns 1 1x1 BEATS_BIGRAMS ARGUMENTS ${tiny} --steps 400 --batch 16
+language_model_losses(learns 4 1x1 2x2 BEATS_BIGRAMS ARGUMENTS ${tiny} --steps 400 --batch 16
   --learning-rate 1e-2)
 foreach(ranks 1 4)
   tartan_ending_test(language_model.grid.np${ranks} ${ranks} failure $<TARGET_FILE:language_model> --grid 3x2

@@ -1,4 +1,5 @@
-# Trains on several grids: every loss that is shown, and that of validation, is the same to 1e-3.
+# Trains on several grids: the loss falls by half a nat, and every one that is shown, and that of validation, is the same to
+# 1e-3.
 #   PROGRAM, LAUNCH (the command line up to the number of ranks), FOLDER (for the text), GRIDS, ARGUMENTS
 # With BEATS_BIGRAMS the perplexity on the validation text is below the one of bigrams on each grid.
 
@@ -40,6 +41,12 @@ foreach(grid IN LISTS GRIDS)
   list(LENGTH losses count)
   if(NOT count EQUAL 11)
     message(FATAL_ERROR "${count} losses are shown instead of ten and that of validation")
+  endif()
+  list(GET losses 0 begun)
+  list(GET losses 9 ended)
+  math(EXPR fall "1${begun} - 1${ended}")
+  if(NOT fall GREATER 5000)
+    message(FATAL_ERROR "the loss fell by ${fall}e-4 only")
   endif()
   if(first_losses STREQUAL "")
     set(first_losses ${losses})
