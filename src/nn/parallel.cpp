@@ -56,7 +56,8 @@ std::optional<Axes> axes_for(const std::vector<ParallelRule>& rules, const std::
 }  // namespace
 
 void Census::count(const std::string& name, std::size_t kind, const void* weight, bool owns) {
-  auto& layer = layers_.emplace_back(Layer{name, weight, owns, false});
+  const auto has_it = [&](const Layer& other) { return other.weight == weight; };
+  auto& layer = layers_.emplace_back(Layer{name, weight, owns && std::ranges::none_of(layers_, has_it), false});
   for (std::size_t i = 0; i < rules_.size(); ++i) {
     if (rules_[i].axes.index() != kind || !matches(rules_[i].layers, name)) continue;
     used_[i] = true;
@@ -76,8 +77,8 @@ void Census::require_all() const {
     const auto parts = [&](const Layer& other) { return other.converted && other.weight == layer.weight; };
     require(
         layer.owns || std::ranges::none_of(layers_, parts),
-        "the linear layer '{}' is on the weight of another layer, from which the conversion would part it: leave it "
-        "out, and make it again on the converted layer's weight()",
+        "the layer '{}' has the weight of another layer, from which the conversion would part it: leave it out, and "
+        "copy the converted one or make it again on that one's weight()",
         layer.name);
   }
 }

@@ -182,13 +182,15 @@ TEST_CASE("a rule that names no layer is an error on every rank, before anything
   const auto parted = [&](const std::string& name, const std::vector<ParallelRule>& rules, const auto&... layers) {
     const auto text = texts.of([&] { convert_parallel(topology, rules, layers...); });
     INFO(text);
-    CHECK(contains(text, "the linear layer '" + name + "' is on the weight of another layer"));
+    CHECK(contains(text, "the layer '" + name + "' has the weight of another layer"));
   };
   parted("head", {{"head", LinearAxes{.out = 0}}}, table, head);
   parted("head", {{"head", LinearAxes{.out = 0}}}, head);
   parted("head", {of_table}, table, head);
   parted("head", {of_table}, std::vector{head}, table);
   parted("frozen", {of_table}, table, frozen);
+  parted("table", {of_table}, std::vector{table, table});
+  parted("up", {{"up", LinearAxes{.out = 0}}}, up, std::vector{up});
   parted("frozen", {{"frozen", LinearAxes{.out = 0}}}, frozen);
   CHECK(recorder.count() == 0);
   // Where its table stays, a head does.

@@ -59,7 +59,7 @@ class Census {
   struct Layer {
     std::string name;
     const void* weight;  ///< the same for all layers that are on it
-    bool owns;           ///< whether the weight is this layer's
+    bool owns;           ///< whether the weight is this layer's, and of no layer before it
     bool converted;
   };
 
@@ -90,8 +90,9 @@ std::vector<Layer> convert(const CartesianTopology& topology, const std::vector<
 /// and options stay, but for the axes (and an embedding's column_extents, which belong to them); a layer that no rule
 /// names comes back as it is, on its own topology. The new layers have parameters of their own, without gradients.
 /// Collective where values have to move, over the common root of the topologies. Throws Error on every rank, before
-/// anything moves, where a rule decides for no layer; and for a linear layer on the weight of another, be it a frozen
-/// one, where a rule names either: it is to be left out and made again on the other's new weight().
+/// anything moves, where a rule decides for no layer; and where a rule names one of several layers of one weight,
+/// copies or a linear layer on the weight of another, be it a frozen one: all but one are to be left out, and copied or
+/// made again on the new weight().
 ///
 ///     auto [tokens, up, down] = convert_parallel(
 ///         grid, {{"tokens", EmbeddingAxes{.rows = 1}}, {"up", LinearAxes{.out = 1}}, {"down", LinearAxes{.in = 1}}},
