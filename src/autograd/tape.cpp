@@ -1,5 +1,6 @@
 #include <tartan/autograd/tape.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -16,12 +17,17 @@ namespace {
 thread_local GradientTape* innermost = nullptr;
 thread_local GradientTape* in_replay = nullptr;
 std::atomic<std::uint64_t> tapes_made = 0;  // of all threads: an id is of one tape alone
+thread_local std::vector<std::uint64_t> not_over;
 
 }  // namespace
 
-GradientTape::GradientTape() : outer_{innermost}, id_{++tapes_made} { innermost = this; }
+GradientTape::GradientTape() : outer_{innermost}, id_{++tapes_made} {
+  innermost = this;
+  not_over.push_back(id_);
+}
 
 GradientTape::~GradientTape() {
+  std::erase(not_over, id_);
   // Tapes may end in any order.
   for (GradientTape** link = &innermost; *link != nullptr; link = &(*link)->outer_) {
     if (*link == this) {
@@ -34,6 +40,8 @@ GradientTape::~GradientTape() {
 GradientTape* GradientTape::active() noexcept { return innermost; }
 
 GradientTape* GradientTape::replaying() noexcept { return in_replay; }
+
+bool GradientTape::is_over(std::uint64_t id) noexcept { return std::ranges::find(not_over, id) == not_over.end(); }
 
 void GradientTape::record(std::string name, std::function<void()> rule) {
   entries_.push_back({std::move(name), std::move(rule)});
@@ -87,6 +95,7 @@ void GradientTape::end(bool keep) {
   };
   std::apply([&](const auto&... reached) { (end_pass(reached), ...); }, reached_);
   reached_ = {};
+  std::erase(not_over, id_);
 }
 
 template <class T>

@@ -145,7 +145,14 @@ void Variable<T>::contribute(Gradient<T> contribution) const {
   auto* const tape = GradientTape::replaying();
   require(tape != nullptr, "a gradient reached {} outside of a backward pass",
           is_parameter() ? "'" + name() + "'" : "a variable of " + distribution().to_string());
-  if (!is_recorded_by(*tape)) return;
+  if (!is_recorded_by(*tape)) {
+    require(
+        !GradientTape::is_over(node_->tape),
+        "a gradient reached a result of {} that was recorded by an earlier tape, or by none, so that its parameters "
+        "would get none: record both on one tape, or make a constant of it, Variable(y.value())",
+        distribution());
+    return;
+  }
   require(distribution_of(contribution).shape() == shape(), "a gradient of the shape {} for a variable of the shape {}",
           distribution_of(contribution).shape().to_string(), shape().to_string());
   auto& pending = node_->pending;

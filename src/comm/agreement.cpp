@@ -62,6 +62,13 @@ std::int32_t lowest(const Communicator& communicator, std::int32_t mine) {
   return result;
 }
 
+template <std::size_t N>
+std::array<std::uint64_t, N> lowest(const Communicator& communicator, std::array<std::uint64_t, N> mine) {
+  check_mpi(MPI_Allreduce(MPI_IN_PLACE, mine.data(), N, MPI_UINT64_T, MPI_MIN, communicator.native()), communicator,
+            "agreement");
+  return mine;
+}
+
 /// FNV-1a.
 std::uint64_t hash(std::string_view text) {
   std::uint64_t value = 0xcbf29ce484222325u;
@@ -69,48 +76,76 @@ std::uint64_t hash(std::string_view text) {
   return value;
 }
 
+/// False where nothing is agreed. What is not agreed but thrown at once is thrown here.
+bool begin(const Communicator& communicator, const char* call, Fault fault, const std::exception_ptr& mine,
+           Index bytes) {
+  if (fault == Fault::mpi || (fault != Fault::none && checks() == Checks::off)) std::rethrow_exception(mine);
+  if (checks() == Checks::off) return false;
+  communicator.require_usable();
+  compare_call(communicator, call);
+  record_agreement(communicator, bytes);
+  return true;
+}
+
+constexpr std::int32_t nobody = INT32_MAX;
+
+/// This rank as a culprit. A RemoteError is second choice: it only repeats what another rank did wrong.
+std::int32_t candidate(const Communicator& communicator, Fault fault) {
+  if (fault == Fault::none) return nobody;
+  return communicator.rank() + (fault == Fault::remote ? communicator.size() : 0);
+}
+
+/// Every rank throws: its own exception, or what the culprit says of its.
+[[noreturn]] void raise(const Communicator& communicator, Fault fault, const std::exception_ptr& mine,
+                        std::int32_t culprit) {
+  const int root = culprit % communicator.size();
+  const auto report = share(communicator, mine ? report_of(communicator, mine) : Report{}, root);
+  if (fault == Fault::none) throw RemoteError(report.root_rank, report.text);
+  std::rethrow_exception(mine);
+}
+
+/// For every rank, where their values differ.
+[[noreturn]] void tell_difference(const Communicator& communicator, std::string_view what, std::string_view value) {
+  const Report mine{communicator.root_rank(), std::string(value)};
+  const auto expected = share(communicator, mine, 0).text;
+  const int differs = lowest(communicator, value == expected ? nobody : communicator.rank());
+  const auto found = share(communicator, mine, differs).text;
+  fail("{} differs between the ranks of \"{}\": rank 0 has {}, rank {} has {}", what, communicator.name(), expected,
+       differs, found);
+}
+
 }  // namespace
 
 void agree(const Communicator& communicator, std::exception_ptr mine) {
   const Fault fault = classify(mine);
-  if (fault == Fault::mpi || (fault != Fault::none && checks() == Checks::off)) std::rethrow_exception(mine);
-  if (checks() == Checks::off) return;
-  communicator.require_usable();
-  compare_call(communicator, "agree()");
-  record_agreement(communicator, sizeof(std::int32_t));
+  if (!begin(communicator, "agree()", fault, mine, sizeof(std::int32_t))) return;
+  if (communicator.size() > 1) {
+    const auto culprit = lowest(communicator, candidate(communicator, fault));
+    if (culprit == nobody) return;
+    raise(communicator, fault, mine, culprit);
+  }
+  if (mine) std::rethrow_exception(mine);
+}
 
-  const int size = communicator.size();
-  if (size > 1) {
-    // A RemoteError is second choice: it only repeats what another rank did wrong.
-    const int here = communicator.rank() + (fault == Fault::remote ? size : 0);
-    const std::int32_t culprit = lowest(communicator, fault == Fault::none ? INT32_MAX : here);
-    if (culprit == INT32_MAX) return;
-    const int root = culprit % size;
-    const auto report = share(communicator, mine ? report_of(communicator, mine) : Report{}, root);
-    if (fault == Fault::none) throw RemoteError(report.root_rank, report.text);
+void agree(const Communicator& communicator, std::exception_ptr mine, std::string_view what, std::string_view value) {
+  const Fault fault = classify(mine);
+  if (!begin(communicator, "agree()", fault, mine, 3 * sizeof(std::uint64_t))) return;
+  if (communicator.size() > 1) {
+    const std::uint64_t hashed = hash(value);
+    const auto culprit = static_cast<std::uint64_t>(candidate(communicator, fault));
+    const auto least = lowest(communicator, std::array{culprit, hashed, ~hashed});
+    if (least[0] != nobody) raise(communicator, fault, mine, static_cast<std::int32_t>(least[0]));
+    if (least[1] != ~least[2]) tell_difference(communicator, what, value);
   }
   if (mine) std::rethrow_exception(mine);
 }
 
 void same_on_all(const Communicator& communicator, std::string_view what, std::string_view value) {
-  if (checks() == Checks::off) return;
-  communicator.require_usable();
-  compare_call(communicator, "same_on_all()");
-  record_agreement(communicator, 2 * sizeof(std::uint64_t));
+  if (!begin(communicator, "same_on_all()", Fault::none, nullptr, 2 * sizeof(std::uint64_t))) return;
   if (communicator.size() == 1) return;
-
-  const std::array<std::uint64_t, 2> hashes{hash(value), ~hash(value)};
-  std::array<std::uint64_t, 2> least{};
-  check_mpi(MPI_Allreduce(hashes.data(), least.data(), 2, MPI_UINT64_T, MPI_MIN, communicator.native()), communicator,
-            "agreement");
-  if (least[0] == ~least[1]) return;
-
-  const Report mine{communicator.root_rank(), std::string(value)};
-  const auto expected = share(communicator, mine, 0).text;
-  const int differs = lowest(communicator, value == expected ? INT32_MAX : communicator.rank());
-  const auto found = share(communicator, mine, differs).text;
-  fail("{} differs between the ranks of \"{}\": rank 0 has {}, rank {} has {}", what, communicator.name(), expected,
-       differs, found);
+  const std::uint64_t hashed = hash(value);
+  const auto least = lowest(communicator, std::array{hashed, ~hashed});
+  if (least[0] != ~least[1]) tell_difference(communicator, what, value);
 }
 
 void check_collective(const Communicator& communicator, const std::function<std::string()>& operation) {

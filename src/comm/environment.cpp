@@ -1,5 +1,6 @@
 #include <tartan/comm/environment.hpp>
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <cstdio>
@@ -12,6 +13,7 @@
 #include "base/fail.hpp"
 #include "comm/exception_text.hpp"
 #include "comm/mpi_call.hpp"
+#include "comm/settings.hpp"
 
 namespace tartan {
 namespace {
@@ -54,14 +56,27 @@ void print(const std::string& text) {
   abort_job();
 }
 
-/// The lowest of every rank's `mine`; no value where the ranks do not come within `deadline`.
-std::optional<int> meet(int mine, milliseconds deadline) {
+double seconds(milliseconds time) { return static_cast<double>(time.count()) / 1000; }
+
+/// The lowest of every rank's `mine`; no value where the ranks do not come within `deadline`. After `silence`, a rank
+/// says that it waits.
+std::optional<int> meet(int mine, milliseconds deadline, milliseconds silence) {
   ending.met = true;
   auto values = std::make_unique<std::array<int, 2>>(std::array{mine, mine});
   MPI_Request request = MPI_REQUEST_NULL;
   int code = MPI_Iallreduce(values->data(), values->data() + 1, 1, MPI_INT, MPI_MIN, ending.comm, &request);
   if (code == MPI_SUCCESS) {
-    const auto completed = complete_within(request, deadline);
+    auto completed = complete_within(request, std::min(silence, deadline));
+    if (!completed && silence < deadline) {
+      // Two ranks say so for all: one of them may be the one that is waited for.
+      if (ending.rank < 2) {
+        print(fmt::format(
+            "rank {} is at its end and waits for the others, up to {:g} s (TARTAN_END_DEADLINE). If they do not work "
+            "any more, they sit in a collective call that not every rank makes: TARTAN_CHECKS=collective says in which",
+            ending.rank, seconds(deadline)));
+      }
+      completed = complete_within(request, deadline - silence);
+    }
     if (completed == MPI_SUCCESS) return values->back();
   }
   (void)values.release();
@@ -70,19 +85,18 @@ std::optional<int> meet(int mine, milliseconds deadline) {
 
 constexpr int nobody = INT_MAX;
 
-/// A peer may still compute or write a file while this rank is at its end already.
-milliseconds patience() { return 20 * Environment::deadline(); }
-
 /// Meets the peers after `error`, or none; prints on the lowest true culprit. The job's exit status.
-int meet_at_the_end(const std::exception_ptr& error, milliseconds deadline) {
+int meet_at_the_end(const std::exception_ptr& error, bool unwinding = false) {
   const Fault fault = classify(error);
   const int mine = fault == Fault::none ? nobody : ending.rank + (fault == Fault::remote ? ending.size : 0);
-  const auto lowest = meet(mine, deadline);
+  // Where nothing has failed, a peer may still compute or write a file.
+  const auto deadline = error || unwinding ? Environment::deadline() : end_deadline();
+  const auto lowest = meet(mine, deadline, 20 * Environment::deadline());
   const std::string text = error ? exception_text(error) : "this rank is at its end, but the job is not";
   if (!lowest || (error && *lowest == mine)) print(fmt::format("rank {}: error: {}", ending.rank, text));
   if (!lowest) {
     print(fmt::format("rank {}: the other ranks did not come within {:g} s, ending the job", ending.rank,
-                      static_cast<double>(deadline.count()) / 1000));
+                      seconds(deadline)));
     abort_job();
   }
   return *lowest == nobody ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -104,7 +118,7 @@ Environment::Environment(int& argc, char**& argv) {
 }
 
 Environment::~Environment() {
-  if (!ending.met) meet_at_the_end(nullptr, std::uncaught_exceptions() > 0 ? deadline() : patience());
+  if (!ending.met) meet_at_the_end(nullptr, std::uncaught_exceptions() > 0);
   MPI_Comm_free(&ending.comm);
   MPI_Finalize();
 }
@@ -114,7 +128,9 @@ int run_on_all_ranks(int& argc, char**& argv, const std::function<void(const Com
   std::exception_ptr error;
   try {
     environment = std::make_unique<Environment>(argc, argv);
-    body(Communicator(MPI_COMM_WORLD, "world"));
+    const Communicator world(MPI_COMM_WORLD, "world");
+    body(world);
+    world.require_usable();  // a fault of MPI or NCCL that `body` has caught is one all the same
     require(std::fflush(stdout) == 0 && std::ferror(stdout) == 0, "not all of standard output could be written");
   } catch (...) {
     error = std::current_exception();
@@ -123,7 +139,7 @@ int run_on_all_ranks(int& argc, char**& argv, const std::function<void(const Com
     print("error: " + exception_text(error));
     return EXIT_FAILURE;
   }
-  return meet_at_the_end(error, error ? Environment::deadline() : patience());
+  return meet_at_the_end(error);
 }
 
 }  // namespace tartan

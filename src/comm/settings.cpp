@@ -75,15 +75,19 @@ void require_valid_settings() {
   const auto checks = variable("TARTAN_CHECKS");
   require(!checks || parse_checks(*checks), "TARTAN_CHECKS is \"{}\", expected off, local or collective",
           checks.value_or(""));
-  const auto deadline = variable("TARTAN_DEADLINE");
-  require(!deadline || parse_deadline(*deadline), "TARTAN_DEADLINE is \"{}\", expected a positive number of seconds",
-          deadline.value_or(""));
+  for (const char* name : {"TARTAN_DEADLINE", "TARTAN_END_DEADLINE"}) {
+    const auto deadline = variable(name);
+    require(!deadline || parse_deadline(*deadline), "{} is \"{}\", expected a positive number of seconds", name,
+            deadline.value_or(""));
+  }
   const auto threads = variable("TARTAN_THREADS");
   require(!threads || parse_threads(*threads), "TARTAN_THREADS is \"{}\", expected 1 to 1024", threads.value_or(""));
   const auto transport = variable("TARTAN_TRANSPORT");
   require(!transport || parse_transport(*transport), "TARTAN_TRANSPORT is \"{}\", expected staging, mpi or nccl",
           transport.value_or(""));
 }
+
+milliseconds end_deadline() { return initial("TARTAN_END_DEADLINE", parse_deadline, milliseconds{3'600'000}); }
 
 std::optional<Transport> transport_setting() {
   const auto text = variable("TARTAN_TRANSPORT");

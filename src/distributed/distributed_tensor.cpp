@@ -35,6 +35,19 @@ DistributedTensor<T> apart_from(const DistributedTensor<T>& tensor, const Tensor
   return tensor.local().elements() > 0 && tensor.local().data() == other.data() ? tensor.clone() : tensor;
 }
 
+/// Collective over the active ranks: `check`, which may throw, where they all name the same distribution.
+template <class Check>
+void alike(const Distribution& distribution, const Check& check) {
+  if (!distribution.topology().active()) return;
+  std::exception_ptr error;
+  try {
+    check();
+  } catch (...) {
+    error = std::current_exception();
+  }
+  agree(distribution.topology().communicator(), error, "the distribution of a tensor", distribution.to_string());
+}
+
 }  // namespace
 
 template <class T>
@@ -64,9 +77,8 @@ DistributedTensor<T> DistributedTensor<T>::constant(Distribution distribution, T
 template <class T>
 DistributedTensor<T> DistributedTensor<T>::from_local(Distribution distribution, Tensor<T> local, LocalCheck check) {
   const auto& topology = distribution.topology();
-  if (check != LocalCheck::none && topology.active()) {
-    collectively(topology.communicator(),
-                 [&] { require_shape(local.shape(), distribution.local_shape(topology.rank()), distribution); });
+  if (check != LocalCheck::none) {
+    alike(distribution, [&] { require_shape(local.shape(), distribution.local_shape(topology.rank()), distribution); });
   }
   DistributedTensor result;
   result.distribution_ = std::move(distribution);
@@ -95,11 +107,9 @@ DistributedTensor<T> DistributedTensor<T>::from_root(Distribution distribution, 
   const auto& topology = distribution.topology();
   const auto source = distribution.with(everywhere(distribution, Root{}), {});
   const bool mine = source.holds(topology.rank());
-  if (topology.active()) {
-    collectively(topology.communicator(), [&] {
-      if (mine) require_shape(full.shape(), distribution.shape(), distribution);
-    });
-  }
+  alike(distribution, [&] {
+    if (mine) require_shape(full.shape(), distribution.shape(), distribution);
+  });
   const auto held = mine ? full : Tensor<T>(source.local_shape(topology.rank()));
   return apart_from(redistribute(from_local(source, held, LocalCheck::none), distribution), full);
 }
@@ -107,9 +117,7 @@ DistributedTensor<T> DistributedTensor<T>::from_root(Distribution distribution, 
 template <class T>
 DistributedTensor<T> DistributedTensor<T>::from_replicated(Distribution distribution, const Tensor<T>& full) {
   const auto& topology = distribution.topology();
-  if (topology.active()) {
-    collectively(topology.communicator(), [&] { require_shape(full.shape(), distribution.shape(), distribution); });
-  }
+  alike(distribution, [&] { require_shape(full.shape(), distribution.shape(), distribution); });
   const auto source = distribution.with(everywhere(distribution, Replicate{}), {});
   const auto held = topology.active() ? full : Tensor<T>(source.local_shape(-1));
   return apart_from(redistribute(from_local(source, held, LocalCheck::none), distribution), full);

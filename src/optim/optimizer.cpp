@@ -18,7 +18,7 @@ namespace tartan {
 namespace {
 
 void require_not_negative(const char* name, double value) {
-  require(value >= 0, "{} is {}, but must be at least 0", name, value);
+  require(value >= 0 && std::isfinite(value), "{} is {}, but must be at least 0 and finite", name, value);
 }
 
 void require_fraction(const char* name, double value) {
@@ -48,7 +48,9 @@ template <class T>
 Optimizer<T>::Optimizer(std::vector<Variable<T>> parameters, double learning_rate)
     : parameters_(std::move(parameters)), learning_rate_{learning_rate} {
   require_not_negative("learning_rate", learning_rate);
+  require(!parameters_.empty(), "an optimiser was given no parameters");
   std::unordered_set<const void*> seen;
+  std::unordered_set<std::string> names;
   for (const auto& parameter : parameters_) {
     require(parameter.is_parameter(), "an optimiser was given a variable that is no parameter");
     require(!parameter.distribution().any(Placement::Kind::partial),
@@ -56,6 +58,10 @@ Optimizer<T>::Optimizer(std::vector<Variable<T>> parameters, double learning_rat
             parameter.distribution());
     require(seen.insert(&parameter.value()).second,
             "an optimiser was given the parameter '{}' twice: each step would change it twice", parameter.name());
+    require(names.insert(parameter.name()).second,
+            "an optimiser was given two parameters named '{}': layers of one name start with the same values; give "
+            "each its own .name",
+            parameter.name());
   }
 }
 

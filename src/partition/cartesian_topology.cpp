@@ -84,8 +84,10 @@ std::vector<Device> chosen(Device mine, const Communicator& root) {
 /// The grid that `shape` makes of the partition.
 Grid fitting(const Partition& partition, const Shape& shape) {
   Grid grid(shape);
-  require(grid.size() == partition.size(), "a grid of {} needs {} ranks, but the partition has {}", text(shape),
-          grid.size(), partition.size());
+  require(grid.size() == partition.size(), "a grid of {} needs {} ranks, but the partition has {}{}", text(shape),
+          grid.size(), partition.size(),
+          grid.size() < partition.size() ? fmt::format(": its first({}) has them", grid.size())
+                                         : ": start the program by mpiexec with as many");
   if (!partition.root().is_null())
     check_collective(partition.root(), [&] { return fmt::format("a grid of {}", text(shape)); });
   return grid;

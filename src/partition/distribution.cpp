@@ -181,7 +181,9 @@ std::string Distribution::to_string() const {
     }
     if (!devices.empty()) text += fmt::format(" ({})", fmt::join(devices, ", "));
   }
-  if (!std::ranges::is_sorted(nesting_)) text += fmt::format(", nesting [{}]", fmt::join(nesting_, ", "));
+  bool nested = false;  // a dimension is cut along several axes
+  for (int dim = 0; dim < shape_.dimensions(); ++dim) nested = nested || axes_of(dim).size() > 1;
+  if (nested && !std::ranges::is_sorted(nesting_)) text += fmt::format(", nesting [{}]", fmt::join(nesting_, ", "));
   for (const auto& [axis, extents] : options().block_extents) {
     text += fmt::format(", axis {} in blocks of [{}]", axis, fmt::join(extents, ", "));
   }

@@ -66,7 +66,11 @@ const Communicator& Partition::communicator() const {
 }
 
 Partition Partition::first(int count) const {
-  require(1 <= count && count <= size(), "the first {} ranks of a partition of {} were asked for", count, size());
+  require(1 <= count && count <= size(), "the first {} ranks of a partition of {} were asked for{}", count, size(),
+          count < 1 ? ""
+          : size() > 1
+              ? fmt::format(": start the program by mpiexec -n {}, or more", count)
+              : fmt::format(": start the program by mpiexec -n {}, or more, of the MPI it is linked with", count));
   std::vector<int> positions(static_cast<std::size_t>(count));
   std::iota(positions.begin(), positions.end(), 0);
   return subset(positions);

@@ -122,6 +122,28 @@ TEST_CASE("a part or a whole of the wrong shape is blamed on its rank, on every 
   }
 }
 
+TEST_CASE("ranks that name different global shapes are told so, though each part fits what its rank says") {
+  const auto topology = Partition(world()).cartesian({world().size()});
+  const int last = topology.size() - 1;
+  const auto said_by = [&](int rank) {
+    return Distribution(topology, Shape{(rank == last ? 5 : 8) * topology.size()}, {Shard{0}});
+  };
+  const auto mine = said_by(topology.rank());
+  const Tensor<double> part(mine.local_shape(topology.rank()));
+  const auto text = error_text([&] { DistributedTensor<double>::from_local(mine, part); });
+  if (last == 0) {
+    CHECK(text == "no error");
+  } else {
+    CHECK(contains(text, "the distribution of a tensor differs between the ranks"));
+    CHECK(contains(text, "rank 0 has " + said_by(0).to_string()));
+    CHECK(contains(text, "rank " + std::to_string(last) + " has " + said_by(last).to_string()));
+  }
+  const auto wrong = Tensor<double>(Shape{1000});  // that is said first
+  CHECK(
+      contains(error_text([&] { DistributedTensor<double>::from_local(mine, topology.rank() == last ? wrong : part); }),
+               "1000"));
+}
+
 TEST_CASE("copies that differ are found on whichever rank they are") {
   const int n = world().size();
   const Partition all(world());

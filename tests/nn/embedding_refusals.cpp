@@ -147,5 +147,39 @@ TEST_CASE("ids that no lookup takes are refused before any row is renormalised")
   CHECK_NOTHROW(same_on_all(world(), "texts of errors", texts));
 }
 
+TEST_CASE("a program with ranks outside of the grid skips a bad batch on all ranks") {
+  const Partition all(world());
+  if (all.size() == 1) return;
+  const auto grid = all.first(all.size() - 1).cartesian({all.size() - 1, 1, 1});
+  const DistributedEmbedding<float> layer(grid, {.num_embeddings = 5, .embedding_dim = 2});
+  int skipped = 0;
+  double last = 0;
+  for (const Index bad_step : {1, 9}) {
+    for (Index step = 0; step < 3; ++step) {
+      const auto ids = DistributedTensor<Index>::from_function(
+          layer.input_distribution({2 * grid.size()}), [&](auto i) { return step == bad_step && i[0] == 0 ? 5 : 4; });
+      GradientTape tape;
+      Variable<float> y;
+      std::exception_ptr fault;
+      try {
+        y = layer(ids);
+      } catch (...) {
+        fault = std::current_exception();
+      }
+      CHECK((fault != nullptr) == (step == bad_step && grid.active()));
+      try {
+        agree(all.root(), fault);
+      } catch (const Error&) {
+        ++skipped;
+        continue;
+      }
+      tape.backward(sum(y * y));
+      last = norm(y.value());
+    }
+  }
+  CHECK(skipped == 1);
+  CHECK(last > 0);
+}
+
 }  // namespace
 }  // namespace tartan

@@ -83,17 +83,19 @@ TEST_CASE("partitions are equal where root, ranks and order are") {
 TEST_CASE("impossible partitions are refused on every rank") {
   const int n = world().size();
   const Partition all(world());
-  CHECK(error_text([&] { all.first(n + 1); }) ==
-        "the first " + std::to_string(n + 1) + " ranks of a partition of " + std::to_string(n) + " were asked for");
+  CHECK(contains(error_text([&] { all.first(n + 1); }), "the first " + std::to_string(n + 1) +
+                                                            " ranks of a partition of " + std::to_string(n) +
+                                                            " were asked for: start"));
   CHECK_THROWS_AS(all.first(0), Error);
   CHECK(contains(error_text([&] { all.subset({0, n}); }), "rank " + std::to_string(n) + " does not exist"));
   CHECK(contains(error_text([&] { all.subset({-1}); }), "rank -1 does not exist"));
   CHECK(error_text([&] { all.subset({0, 0}); }) == "rank 0 is named twice");
   CHECK_THROWS_AS(all.subset(std::vector<int>{}), Error);
-  CHECK(error_text([&] {
-          all.cartesian({n, 2});
-        }) == "a grid of " + std::to_string(n) + " x 2 needs " + std::to_string(2 * n) +
-                  " ranks, but the partition has " + std::to_string(n));
+  CHECK(contains(error_text([&] {
+                   all.cartesian({n, 2});
+                 }),
+                 "a grid of " + std::to_string(n) + " x 2 needs " + std::to_string(2 * n) +
+                     " ranks, but the partition has " + std::to_string(n) + ": start"));
   CHECK(contains(error_text([&] { all.cartesian({n, 0}); }), "empty axis"));
   if (n > 1) {
     const Partition reversed(world().split(0, -world().rank(), "reversed"));

@@ -24,9 +24,9 @@ class GradientTape {
   /// Collective over the topologies of what was recorded. Adds the gradient of `loss`, a 0-d variable, to every
   /// parameter that it depends on, in the parameter's own placement (Replicate for Partial ones). Ends the recording; a
   /// tape is replayed once. Throws Error where the loss is not 0-d, was not recorded here, or a tensor that a rule
-  /// needs was modified since: on every rank, as all ranks see it. What one rank's rule alone throws (memory that is
-  /// not there, a rule of the caller's own) is not agreed, because the others may sit in the collectives of later
-  /// rules: it leaves that rank, and the job ends as Environment says.
+  /// needs was modified since, or its gradient reaches what an earlier tape recorded: on every rank, as all see it.
+  /// What one rank's rule alone throws (memory that is not there, a rule of the caller's own) is not agreed, because
+  /// the others may sit in the collectives of later rules: it leaves that rank, and the job ends as Environment says.
   template <class T>
   void backward(const Variable<T>& loss);
 
@@ -34,6 +34,8 @@ class GradientTape {
   std::uint64_t id() const noexcept { return id_; }
   /// The innermost tape of this thread, or null.
   static GradientTape* active() noexcept;
+  /// Whether the tape of this thread with this id was replayed or dropped, so that no gradients flow on it any more.
+  static bool is_over(std::uint64_t id) noexcept;
   /// For operations: adds a backward rule. `name` appears in errors.
   void record(std::string name, std::function<void()> rule);
   /// For rules, while this tape is replayed: puts off the work that fills a contribution of the distribution `filled`,

@@ -19,8 +19,8 @@ int device_count() noexcept;
 CUstream_st* stream(Device device);
 
 /// While it lives, this thread's work on `device` is enqueued on the caller's stream: after what was enqueued before,
-/// and what is enqueued later comes after it. The stream must outlive the scope. Does nothing where `device` is the CPU.
-/// Throws CudaError where `next` is no stream of that device.
+/// and what is enqueued later comes after it. The stream must outlive the scope. Does nothing where `device` is the
+/// CPU. Throws CudaError where `next` is no stream of that device.
 class StreamScope {
  public:
   StreamScope(Device device, CUstream_st* next);

@@ -18,7 +18,7 @@ namespace tartan {
 /// rank alone, whose peers wait until the deadline. `replicas`, or TARTAN_CHECKS=collective, finds that.
 enum class LocalCheck {
   none,      ///< nothing: the caller is certain
-  shapes,    ///< every rank's shape; one agreement. With TARTAN_CHECKS=collective as `replicas`
+  shapes,    ///< every rank's shape, and that all name one distribution; one agreement. With TARTAN_CHECKS=collective as `replicas`
   replicas,  ///< also that copies along Replicate axes have the same bits; two all-reductions of 8 bytes
 };
 
@@ -50,14 +50,14 @@ class DistributedTensor {
   static DistributedTensor from_function(Distribution distribution, F&& function);
   /// This rank's part as it is, shared where it lies on the topology's device, otherwise copied there. Collective over
   /// the topology's active ranks unless `check` is none; throws on every rank where a shape differs from what the
-  /// distribution gives that rank, or copies differ.
+  /// distribution gives that rank, distributions differ between ranks, or copies do.
   static DistributedTensor from_local(Distribution distribution, Tensor<T> local,
                                       LocalCheck check = LocalCheck::shapes);
   /// Collective. The tensor whose elements position 0 of the topology has in `full`; other ranks' `full` is ignored.
-  /// Throws on every rank where its shape is not the distribution's.
+  /// Throws on every rank where its shape is not the distribution's, or distributions differ between ranks.
   static DistributedTensor from_root(Distribution distribution, const Tensor<T>& full);
   /// The tensor that every rank has in `full`: cut locally, unless a dimension is sharded in a way that needs a
-  /// Transfer. Collective. Throws on every rank where a rank's shape is not the distribution's.
+  /// Transfer. Collective. Throws on every rank where a rank's shape is not the distribution's, or distributions differ.
   static DistributedTensor from_replicated(Distribution distribution, const Tensor<T>& full);
 
   bool is_null() const noexcept { return state_ == nullptr; }

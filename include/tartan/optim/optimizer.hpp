@@ -27,7 +27,7 @@ class Optimizer {
   void clear_gradients();
 
   double learning_rate() const noexcept { return learning_rate_; }
-  /// Throws Error where it is negative or no number.
+  /// Throws Error where it is negative, infinite or no number.
   void set_learning_rate(double learning_rate);
   const std::vector<Variable<T>>& parameters() const noexcept { return parameters_; }
   /// How many steps each parameter has had.
@@ -38,8 +38,8 @@ class Optimizer {
   void set_steps(std::vector<Index> steps);
 
  protected:
-  /// Throws Error where a variable is no parameter, a Partial one or named twice, or the learning rate is negative or
-  /// no number.
+  /// Throws Error where there is no parameter, a variable is none, a Partial one or given twice, two have one name, or
+  /// the learning rate is negative, infinite or no number.
   Optimizer(std::vector<Variable<T>> parameters, double learning_rate);
 
   /// Throws Error unless the gradient of parameter `i` is one that update() takes.

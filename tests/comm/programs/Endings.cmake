@@ -17,7 +17,10 @@ endfunction()
 
 set(ending $<TARGET_FILE:ending>)
 tartan_ending_test(well 3 success ${ending} well 0)
-tartan_ending_test(late 3 success ${ending} late 1 ENVIRONMENT TARTAN_DEADLINE=0.5)
+tartan_ending_test(late 3 success ${ending} late 1 ENVIRONMENT TARTAN_DEADLINE=0.05
+  SHOWS_ONCE "tartan: rank 0 is at its end and waits for the others, up to 3600 s (TARTAN_END_DEADLINE)" "waits for the others")
+tartan_ending_test(swallowed 3 failure ${ending} swallowed 1
+  SHOWS_ONCE "tartan: rank 1: error: the communicator \"world\" is finished after: a fault of MPI")
 tartan_ending_test(all_throw 4 failure ${ending} all-throw 0 SHOWS_ONCE "tartan: rank 0: error: a grid that fits no rank")
 tartan_ending_test(throw_alone 3 failure ${ending} throw-alone 1 SHOWS_ONCE "tartan: rank 1: error: fault of rank 1")
 tartan_ending_test(throw_int 3 failure ${ending} throw-int 2
@@ -39,8 +42,9 @@ foreach(culprit 0 2)
   tartan_ending_test(throw_before_receive.${culprit} 3 failure ${ending} throw-before-receive ${culprit}
     SHOWS_ONCE "tartan: rank ${culprit}: error: fault of rank ${culprit}" ENVIRONMENT TARTAN_DEADLINE=1)
 endforeach()
-tartan_ending_test(leave_early 3 failure ${ending} leave-early 1 ENVIRONMENT TARTAN_DEADLINE=0.2
-  SHOWS_ONCE "tartan: rank 1: error: this rank is at its end, but the job is not")
+tartan_ending_test(leave_early 3 failure ${ending} leave-early 1 ENVIRONMENT TARTAN_DEADLINE=0.05 TARTAN_END_DEADLINE=3
+  SHOWS_ONCE "tartan: rank 1 is at its end and waits for the others, up to 3 s"
+    "tartan: rank 1: error: this rank is at its end, but the job is not")
 tartan_ending_test(terminate 3 failure ${ending} terminate 1 SHOWS_ONCE "tartan: rank 1: error: fault of rank 1")
 tartan_ending_test(mismatch 3 failure ${ending} mismatch 1 ENVIRONMENT TARTAN_CHECKS=collective
   SHOWS_ONCE "mismatched calls on \"world\": rank 0 calls all_reduce(float, 4, sum), rank 1 calls broadcast(float, 4, root 0)")
@@ -48,6 +52,8 @@ tartan_ending_test(bad_checks 2 failure ${ending} well 0 ENVIRONMENT TARTAN_CHEC
   SHOWS_ONCE "error: TARTAN_CHECKS is \"some\", expected off, local or collective")
 tartan_ending_test(bad_deadline 2 failure ${ending} well 0 ENVIRONMENT TARTAN_DEADLINE=soon
   SHOWS_ONCE "error: TARTAN_DEADLINE is \"soon\", expected a positive number of seconds")
+tartan_ending_test(bad_end_deadline 2 failure ${ending} well 0 ENVIRONMENT TARTAN_END_DEADLINE=-1
+  SHOWS_ONCE "error: TARTAN_END_DEADLINE is \"-1\", expected a positive number of seconds")
 
 set(failing $<TARGET_FILE:failing>)
 tartan_ending_test(failing.require 3 failure ${failing} "require before a barrier"

@@ -41,6 +41,7 @@ void end(const Communicator& world, const std::string& what, int culprit) {
     return tartan::collectively(world, [&] {
       if (mine) throw tartan::Error(text);
     });
+  if (what == "swallowed" && mine) world.mark_failed("a fault of MPI");
   if (what == "leave-early" && !mine) wait_in_barrier(world);
   if (what == "terminate") {
     if (mine) std::thread([&] { throw tartan::Error(text); }).join();
