@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <numeric>
+#include <optional>
 
 #include <tartan/comm/agreement.hpp>
 #include <tartan/device/cuda.hpp>
@@ -48,15 +50,10 @@ std::vector<std::array<Index, N>> said(const Communicator& root, const std::arra
   return all;
 }
 
-/// The devices of all ranks of `root`, which are there. Collective over it.
+/// The devices of all ranks of `root`, which are there. Collective over it in a build with CUDA.
 std::vector<Device> chosen(Device mine, const Communicator& root) {
   if (root.is_null()) return {};
-  if (!cuda::built_in()) {
-    collectively(root, [&] {
-      require(mine.is_cpu(), "{} is not there: this build of Tartan has CPU support only (TARTAN_CUDA=ON)", mine);
-    });
-    return std::vector<Device>(static_cast<std::size_t>(root.size()));
-  }
+  if (!cuda::built_in()) return std::vector<Device>(static_cast<std::size_t>(root.size()));
   const auto choices =
       said<4>(root, {mine.is_cpu() ? 0 : 1, mine.ordinal, cuda::device_count(), static_cast<Index>(transport())});
   const bool cpu = choices[0][0] == 0;
@@ -82,15 +79,31 @@ std::vector<Device> chosen(Device mine, const Communicator& root) {
 }
 
 /// The grid that `shape` makes of the partition.
-Grid fitting(const Partition& partition, const Shape& shape) {
+Grid checked(const Partition& partition, const Shape& shape, Device device) {
+  require(device.is_cpu() || cuda::built_in(),
+          "{} is not there: this build of Tartan has CPU support only (TARTAN_CUDA=ON)", device);
   Grid grid(shape);
   require(grid.size() == partition.size(), "a grid of {} needs {} ranks, but the partition has {}{}", text(shape),
           grid.size(), partition.size(),
           grid.size() < partition.size() ? fmt::format(": its first({}) has them", grid.size())
                                          : ": start the program by mpiexec with as many");
-  if (!partition.root().is_null())
-    check_collective(partition.root(), [&] { return fmt::format("a grid of {}", text(shape)); });
   return grid;
+}
+
+/// The same, which is one grid on all ranks of the root. Collective over it.
+Grid fitting(const Partition& partition, const Shape& shape, Device device = {}) {
+  const auto& root = partition.root();
+  if (root.is_null()) return checked(partition, shape, device);
+  check_collective(root, [&] { return fmt::format("a grid of {}", text(shape)); });
+  std::optional<Grid> grid;
+  std::exception_ptr error;
+  try {
+    grid = checked(partition, shape, device);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  agree(root, error, "the shape of a grid", text(shape));
+  return *grid;
 }
 
 /// One for each axis. Collective over the root.
@@ -105,7 +118,7 @@ std::vector<Communicator> lines(const Partition& partition, const Grid& grid) {
 }  // namespace
 
 CartesianTopology::CartesianTopology(const Partition& partition, const Shape& shape, Device device) {
-  const Grid grid = fitting(partition, shape);
+  const Grid grid = fitting(partition, shape, device);
   auto devices = chosen(device, partition.root());
   state_ = std::shared_ptr<const State>(new State{partition, grid, std::move(devices), lines(partition, grid)});
 }

@@ -18,9 +18,10 @@ class PlanCache;
 class CartesianTopology {
  public:
   CartesianTopology() = default;
-  /// Collective over partition.root(). Throws Error unless the product of `shape` is partition.size(), where a rank's
-  /// device is not there, and where devices are of different kinds. `device` may have another number on each rank. In
-  /// builds with CUDA every rank learns the devices of all (32 bytes from each, of CUDA devices 40).
+  /// Collective over partition.root(). Throws Error on every rank unless the product of `shape` is partition.size(),
+  /// where shapes differ between ranks, a rank's device is not there, and where devices are of different kinds.
+  /// `device` may have another number on each rank. In builds with CUDA every rank learns the devices of all (32 bytes
+  /// from each, of CUDA devices 40).
   CartesianTopology(const Partition& partition, const Shape& shape, Device device = default_device());
   /// Collective over partition.root(). The same where every rank knows the devices of all ranks of the root: they are
   /// there, of one kind, and not agreed upon. Throws Error unless there is one for each.
