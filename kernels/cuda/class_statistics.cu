@@ -29,7 +29,7 @@ struct Seen {
       const A shift = m - x;
       const A factor = exp_negative(-shift);
       q = factor > 0 ? factor * (q + s * shift) : A{0};
-      s = s * factor + 1;
+      s = s * factor + 1 + (x - x);  // of +infinity NaN, as e^(x - m) is
       m = x;
     } else if (m != -std::numeric_limits<A>::infinity() || x != x) {
       const A shift = x - m;

@@ -145,6 +145,27 @@ TEMPLATE_TEST_CASE("statistics of shards of rows, and of whole rows from those",
   }
 }
 
+TEMPLATE_TEST_CASE("a row with +infinity has that as its greatest, and no number as its sum", "[kernels]", float,
+                   double, bfloat16, half) {
+  using T = TestType;
+  constexpr Index columns = 40;
+  for (const auto device : devices()) {
+    for (const std::size_t position : {0, 1, 39}) {
+      std::vector<T> row(columns, T(2.0F));
+      row[position] = static_cast<T>(std::numeric_limits<float>::infinity());
+      const auto logits = put_on(device, row);
+      Tensor<double> statistics(Shape{2}, device);
+      on(device, [&](auto where) {
+        const T* const no_weights = nullptr;
+        class_statistics(where, Matrix<const T>{logits.data(), 1, columns, columns}, no_weights, 2, statistics.data());
+      });
+      const auto found = brought_back(statistics);
+      CHECK(found[0] == std::numeric_limits<double>::infinity());
+      CHECK(std::isnan(found[1]));
+    }
+  }
+}
+
 template <class T>
 void check_gradients(Device device, Index rows, Index columns, bool weighted, double smoothing) {
   Rows<T, std::int64_t> batch(rows, columns);
