@@ -33,10 +33,10 @@ void release(Device device, std::byte* data) noexcept;
 /// the host is filled then.
 void copy(Device to, void* target, Device from, const void* source, std::size_t bytes);
 
-/// Memory that messages pass through. On the host it is page-locked: devices copy from and to it at full speed while the
-/// host goes on. On a device it is for an MPI library that takes it; such libraries open memory of cudaMalloc to other
-/// processes and to network adapters, but not that of the pools which allocate() takes from. Freed blocks are kept for
-/// the next one.
+/// Memory that messages pass through. On the host it is page-locked: devices copy from and to it at full speed while
+/// the host goes on. On a device it is for an MPI library that takes it; such libraries open memory of cudaMalloc to
+/// other processes and to network adapters, but not that of the pools which allocate() takes from. Freed blocks are
+/// kept for the next one.
 class Staged {
  public:
   Staged() = default;

@@ -17,8 +17,9 @@ namespace tartan {
 /// on with its own, what it computes differs, and an error that one copy leads to (an id out of range) is thrown on its
 /// rank alone, whose peers wait until the deadline. `replicas`, or TARTAN_CHECKS=collective, finds that.
 enum class LocalCheck {
-  none,      ///< nothing: the caller is certain
-  shapes,    ///< every rank's shape, and that all name one distribution; one agreement. With TARTAN_CHECKS=collective as `replicas`
+  none,    ///< nothing: the caller is certain
+  shapes,  ///< every rank's shape, and that all name one distribution; one agreement. With TARTAN_CHECKS=collective as
+           ///< `replicas`
   replicas,  ///< also that copies along Replicate axes have the same bits; two all-reductions of 8 bytes
 };
 
@@ -57,7 +58,8 @@ class DistributedTensor {
   /// Throws on every rank where its shape is not the distribution's, or distributions differ between ranks.
   static DistributedTensor from_root(Distribution distribution, const Tensor<T>& full);
   /// The tensor that every rank has in `full`: cut locally, unless a dimension is sharded in a way that needs a
-  /// Transfer. Collective. Throws on every rank where a rank's shape is not the distribution's, or distributions differ.
+  /// Transfer. Collective. Throws on every rank where a rank's shape is not the distribution's, or distributions
+  /// differ.
   static DistributedTensor from_replicated(Distribution distribution, const Tensor<T>& full);
 
   bool is_null() const noexcept { return state_ == nullptr; }
