@@ -79,7 +79,7 @@ std::vector<Device> chosen(Device mine, const Communicator& root) {
 }
 
 /// The grid that `shape` makes of the partition.
-Grid checked(const Partition& partition, const Shape& shape, Device device) {
+Grid fitting(const Partition& partition, const Shape& shape, Device device = {}) {
   require(device.is_cpu() || cuda::built_in(),
           "{} is not there: this build of Tartan has CPU support only (TARTAN_CUDA=ON)", device);
   Grid grid(shape);
@@ -87,22 +87,26 @@ Grid checked(const Partition& partition, const Shape& shape, Device device) {
           grid.size(), partition.size(),
           grid.size() < partition.size() ? fmt::format(": its first({}) has them", grid.size())
                                          : ": start the program by mpiexec with as many");
+  if (!partition.root().is_null())
+    check_collective(partition.root(), [&] { return fmt::format("a grid of {}", text(shape)); });
   return grid;
 }
 
 /// The same, which is one grid on all ranks of the root. Collective over it.
-Grid fitting(const Partition& partition, const Shape& shape, Device device = {}) {
+Grid agreed(const Partition& partition, const Shape& shape, Device device) {
   const auto& root = partition.root();
-  if (root.is_null()) return checked(partition, shape, device);
-  check_collective(root, [&] { return fmt::format("a grid of {}", text(shape)); });
   std::optional<Grid> grid;
   std::exception_ptr error;
   try {
-    grid = checked(partition, shape, device);
+    grid = fitting(partition, shape, device);
   } catch (...) {
     error = std::current_exception();
   }
-  agree(root, error, "the shape of a grid", text(shape));
+  if (!root.is_null()) {
+    agree(root, error, "the shape of a grid", text(shape));
+  } else if (error) {
+    std::rethrow_exception(error);
+  }
   return *grid;
 }
 
@@ -118,7 +122,7 @@ std::vector<Communicator> lines(const Partition& partition, const Grid& grid) {
 }  // namespace
 
 CartesianTopology::CartesianTopology(const Partition& partition, const Shape& shape, Device device) {
-  const Grid grid = fitting(partition, shape, device);
+  const Grid grid = agreed(partition, shape, device);
   auto devices = chosen(device, partition.root());
   state_ = std::shared_ptr<const State>(new State{partition, grid, std::move(devices), lines(partition, grid)});
 }
