@@ -1,16 +1,11 @@
 # Trains on several grids: the accuracy on other rows is above 0.9, where chance is 0.2, and the same on each to two of
 # 1001 rows; every loss that is shown is the same to 1e-3.
-#   PROGRAM, LAUNCH (the command line up to the number of ranks), GRIDS
+#   PROGRAM, LAUNCH, GRIDS
+
+include(${CMAKE_CURRENT_LIST_DIR}/on_grids.cmake)
 
 foreach(grid IN LISTS GRIDS)
-  string(REPLACE "x" "*" ranks ${grid})
-  math(EXPR ranks "${ranks}")
-  execute_process(COMMAND ${LAUNCH} ${ranks} ${PROGRAM} --grid ${grid}
-    RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
-  message("${grid}\n${output}")
-  if(NOT status EQUAL 0)
-    message(FATAL_ERROR "exit status ${status}")
-  endif()
+  run_on_grid(${grid})
   if(NOT output MATCHES "\naccuracy ([01])\\.([0-9][0-9][0-9][0-9]), loss [0-9]+\\.[0-9][0-9][0-9][0-9]\n$")
     message(FATAL_ERROR "the last line is missing")
   endif()
@@ -18,24 +13,12 @@ foreach(grid IN LISTS GRIDS)
   if(accuracy LESS 9000 OR accuracy GREATER 10000)
     message(FATAL_ERROR "an accuracy of ${accuracy}e-4")
   endif()
-  string(REGEX MATCHALL "loss [0-9]+\\.[0-9][0-9][0-9][0-9]" losses "${output}")
-  list(TRANSFORM losses REPLACE "loss ([0-9]+)\\.([0-9]+)" "\\1\\2")
-  list(LENGTH losses count)
-  if(NOT count EQUAL 11)
-    message(FATAL_ERROR "${count} losses are shown instead of ten and that of the test")
-  endif()
+  expect_same_losses(11)  # ten and that of the test
   if(NOT DEFINED first_accuracy)
     set(first_accuracy ${accuracy})
-    set(first_losses ${losses})
   endif()
   math(EXPR difference "${accuracy} - ${first_accuracy}")
   if(difference GREATER 20 OR difference LESS -20)
     message(FATAL_ERROR "the accuracy differs from the first grid's by ${difference}e-4")
   endif()
-  foreach(mine first IN ZIP_LISTS losses first_losses)
-    math(EXPR difference "1${mine} - 1${first}")
-    if(difference GREATER 10 OR difference LESS -10)
-      message(FATAL_ERROR "a loss differs from the first grid's by ${difference}e-4")
-    endif()
-  endforeach()
 endforeach()

@@ -1,18 +1,13 @@
 # Trains on several grids: the test AUC is the same to 1e-3, the ceiling to the last digit.
-#   PROGRAM, LAUNCH (the command line up to the number of ranks), GRIDS, ARGUMENTS
+#   PROGRAM, LAUNCH, GRIDS, ARGUMENTS
 # With BASELINE (more arguments) the first grid is run with them too; then the AUC is within 0.01 of the ceiling and at
 # least 0.05 above the baseline's.
 
+include(${CMAKE_CURRENT_LIST_DIR}/on_grids.cmake)
+
 # Sets auc and ceiling, in units of 1e-4.
 macro(run grid)
-  string(REPLACE "x" "*" ranks ${grid})
-  math(EXPR ranks "${ranks}")
-  execute_process(COMMAND ${LAUNCH} ${ranks} ${PROGRAM} --grid ${grid} ${ARGUMENTS} ${ARGN}
-    RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
-  message("${grid} ${ARGN}\n${output}")
-  if(NOT status EQUAL 0)
-    message(FATAL_ERROR "exit status ${status}")
-  endif()
+  run_on_grid(${grid} ${ARGUMENTS} ${ARGN})
   if(NOT output MATCHES "\ntest AUC ([01])\\.([0-9][0-9][0-9][0-9]) \\(ceiling ([01])\\.([0-9][0-9][0-9][0-9])\\), [0-9]+ samples/s\n$")
     message(FATAL_ERROR "the last line is missing")
   endif()

@@ -1,7 +1,9 @@
 # Trains on several grids: the loss falls by half a nat, and every one that is shown, and that of validation, is the same to
 # 1e-3.
-#   PROGRAM, LAUNCH (the command line up to the number of ranks), FOLDER (for the text), GRIDS, ARGUMENTS
+#   PROGRAM, LAUNCH, FOLDER (for the text), GRIDS, ARGUMENTS
 # With BEATS_BIGRAMS the perplexity on the validation text is below the one of bigrams on each grid.
+
+include(${CMAKE_CURRENT_LIST_DIR}/on_grids.cmake)
 
 # Lines of one word of five again and again, with another between: what follows it is known two words before only.
 set(words moses aaron joshua caleb miriam)
@@ -15,16 +17,8 @@ foreach(line RANGE 1 800)
 endforeach()
 file(WRITE ${FOLDER}/text.txt "${text}")
 
-set(first_losses "")
 foreach(grid IN LISTS GRIDS)
-  string(REPLACE "x" "*" ranks ${grid})
-  math(EXPR ranks "${ranks}")
-  execute_process(COMMAND ${LAUNCH} ${ranks} ${PROGRAM} --grid ${grid} --corpus ${FOLDER}/text.txt ${ARGUMENTS}
-    RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
-  message("${grid}\n${output}")
-  if(NOT status EQUAL 0)
-    message(FATAL_ERROR "exit status ${status}")
-  endif()
+  run_on_grid(${grid} --corpus ${FOLDER}/text.txt ${ARGUMENTS})
   if(NOT output MATCHES "\nvalidation loss [0-9]+\\.[0-9]+, [0-9]+ tokens/s\n$")
     message(FATAL_ERROR "the last line is missing")
   endif()
@@ -36,25 +30,11 @@ foreach(grid IN LISTS GRIDS)
   if(BEATS_BIGRAMS AND NOT perplexity LESS bigrams)
     message(FATAL_ERROR "bigrams are as good")
   endif()
-  string(REGEX MATCHALL "loss +[0-9]+\\.[0-9][0-9][0-9][0-9]" losses "${output}")
-  list(TRANSFORM losses REPLACE "loss +([0-9]+)\\.([0-9]+)" "\\1\\2")
-  list(LENGTH losses count)
-  if(NOT count EQUAL 11)
-    message(FATAL_ERROR "${count} losses are shown instead of ten and that of validation")
-  endif()
+  expect_same_losses(11)  # ten and that of validation
   list(GET losses 0 begun)
   list(GET losses 9 ended)
   math(EXPR fall "1${begun} - 1${ended}")
   if(NOT fall GREATER 5000)
     message(FATAL_ERROR "the loss fell by ${fall}e-4 only")
   endif()
-  if(first_losses STREQUAL "")
-    set(first_losses ${losses})
-  endif()
-  foreach(mine first IN ZIP_LISTS losses first_losses)
-    math(EXPR difference "1${mine} - 1${first}")
-    if(difference GREATER 10 OR difference LESS -10)
-      message(FATAL_ERROR "a loss differs from the first grid's by ${difference}e-4")
-    endif()
-  endforeach()
 endforeach()
