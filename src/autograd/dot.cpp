@@ -29,6 +29,7 @@ Distribution dot_distribution(const Distribution& a, const Distribution& b, DotO
   require(expected_shape(), "dot takes (..., D) with (..., D) or with (..., K, D), not the shapes {} and {}",
           a.shape().to_string(), b.shape().to_string());
 
+  if (a.topology() != b.topology()) rules::require_alike("dot", "b", a, b);
   auto placements = a.placements();
   auto expected = a.placements();
   for (std::size_t axis = 0; axis < placements.size(); ++axis) {
@@ -46,7 +47,7 @@ Distribution dot_distribution(const Distribution& a, const Distribution& b, DotO
   }
   auto options = a.options();
   const Distribution needed = b.with(std::move(expected), options);
-  if (a.grid() != b.grid() || needed != b) {
+  if (needed != b) {
     fail("dot takes an operand placed as {} with one placed as {}, not {}{}", a, needed, b,
          rules::hint("b", b, needed));
   }

@@ -39,7 +39,7 @@ inline void refuse_partial(const char* name, const Distribution& x) {
 inline std::string hint(const char* name, const Distribution& given, const Distribution& wanted) {
   const bool moves = given.shape() == wanted.shape() && given.topology() == wanted.topology() &&
                      given.placements() != wanted.placements() && given.options().block_extents.empty() &&
-                     wanted.options().block_extents.empty();
+                     given.with(wanted.placements()) == wanted;
   return moves ? fmt::format("; redistribute({}, {})", name, wanted.placements()) : "";
 }
 

@@ -129,13 +129,15 @@ void agree(const Communicator& communicator, std::exception_ptr mine) {
 
 void agree(const Communicator& communicator, std::exception_ptr mine, std::string_view what, std::string_view value) {
   const Fault fault = classify(mine);
-  if (!begin(communicator, "agree()", fault, mine, 3 * sizeof(std::uint64_t))) return;
+  if (!begin(communicator, "agree()", fault, mine, 2 * sizeof(std::uint64_t))) return;
   if (communicator.size() > 1) {
-    const std::uint64_t hashed = hash(value);
-    const auto culprit = static_cast<std::uint64_t>(candidate(communicator, fault));
-    const auto least = lowest(communicator, std::array{culprit, hashed, ~hashed});
-    if (least[0] != nobody) raise(communicator, fault, mine, static_cast<std::int32_t>(least[0]));
-    if (least[1] != ~least[2]) tell_difference(communicator, what, value);
+    // A culprit is less than every hash.
+    constexpr std::uint64_t top = std::uint64_t{1} << 63;
+    const std::uint64_t hashed = hash(value) | top;
+    const auto said = fault == Fault::none ? hashed : static_cast<std::uint64_t>(candidate(communicator, fault));
+    const auto least = lowest(communicator, std::array{said, ~hashed | top});
+    if (least[0] < top) raise(communicator, fault, mine, static_cast<std::int32_t>(least[0]));
+    if (least[0] != (~least[1] | top)) tell_difference(communicator, what, value);
   }
   if (mine) std::rethrow_exception(mine);
 }

@@ -68,8 +68,8 @@ std::optional<int> meet(int mine, milliseconds deadline, milliseconds silence) {
   if (code == MPI_SUCCESS) {
     auto completed = complete_within(request, std::min(silence, deadline));
     if (!completed && silence < deadline) {
-      // Two ranks say so for all: one of them may be the one that is waited for.
-      if (ending.rank < 2) {
+      // A few ranks say so for all: some of them may be waited for.
+      if (ending.rank < 2 || ending.rank == ending.size - 1) {
         print(fmt::format(
             "rank {} is at its end and waits for the others, up to {:g} s (TARTAN_END_DEADLINE). If they do not work "
             "any more, they sit in a collective call that not every rank makes: TARTAN_CHECKS=collective says in which",

@@ -146,7 +146,14 @@ CUstream_st* stream(Device device) {
 StreamScope::StreamScope(Device device, CUstream_st* next) : device_{device} {
   if (device.is_cpu()) return;
   before_ = stream(device);
-  order(device, next, before_);  // an event of this device, which a stream of another one does not take
+  {
+    const device::Current current(device);
+    cudaEvent_t event = nullptr;
+    check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
+    const auto code = cudaEventRecord(event, next);  // a stream of another device does not take it
+    (void)cudaEventDestroy(event);
+    check_cuda(code, "a stream that is to be used on " + device.to_string());
+  }
   order(device, before_, next);
   scoped()[device.ordinal] = next;
 }

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include <tartan/base/error.hpp>
 #include <tartan/base/half_types.hpp>
 #include <tartan/device/device.hpp>
 
@@ -65,6 +66,23 @@ class Inbound {
   device::Staged staged_;
 };
 
+/// Gives staged memory back when the copies on `device` that use it are done, also where an exception flies past.
+struct GiveBack {
+  Device device;
+  const device::Staged& staged;
+
+  GiveBack(Device where, const device::Staged& block) : device{where}, staged{block} {}
+  ~GiveBack() {
+    try {
+      if (staged.data() != nullptr) device::give_back_later(device, staged);
+    } catch (const Error&) {
+      // The device is gone, and its copies with it.
+    }
+  }
+  GiveBack(const GiveBack&) = delete;
+  GiveBack& operator=(const GiveBack&) = delete;
+};
+
 /// How much of a tensor is copied to or from a device while the piece before it, or behind it, is under way between
 /// ranks.
 inline constexpr Index staged_bytes = Index{1} << 23;
@@ -78,6 +96,7 @@ void in_pieces(Device device, const T* in, bool reads, T* out, bool writes, Inde
   if (device.is_cpu()) return collective(std::span<const T>(in, whole), std::span<T>(out, whole));
   const device::Staged read(reads ? whole * sizeof(T) : 0, stage_for<T>(device));
   const device::Staged written(writes ? whole * sizeof(T) : 0, stage_for<T>(device));
+  const GiveBack read_later(device, read), written_later(device, written);
   auto* const from = reinterpret_cast<T*>(read.data());
   auto* const to = reinterpret_cast<T*>(written.data());
   const Index piece = staged_bytes / static_cast<Index>(sizeof(T));
@@ -96,7 +115,6 @@ void in_pieces(Device device, const T* in, bool reads, T* out, bool writes, Inde
     if (writes) device::copy_later(device, out + begin, to + begin, bytes(begin));
     begin += piece;
   } while (begin < n);
-  if (writes && n > 0) device::give_back_later(device, written);
 }
 
 }  // namespace tartan

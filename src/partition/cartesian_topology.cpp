@@ -87,8 +87,6 @@ Grid fitting(const Partition& partition, const Shape& shape, Device device = {})
           grid.size(), partition.size(),
           grid.size() < partition.size() ? fmt::format(": its first({}) has them", grid.size())
                                          : ": start the program by mpiexec with as many");
-  if (!partition.root().is_null())
-    check_collective(partition.root(), [&] { return fmt::format("a grid of {}", text(shape)); });
   return grid;
 }
 
@@ -129,6 +127,8 @@ CartesianTopology::CartesianTopology(const Partition& partition, const Shape& sh
 
 CartesianTopology::CartesianTopology(const Partition& partition, const Shape& shape, std::vector<Device> devices) {
   const Grid grid = fitting(partition, shape);
+  if (!partition.root().is_null())
+    check_collective(partition.root(), [&] { return fmt::format("a grid of {}", text(shape)); });
   const int ranks = partition.root().is_null() ? 0 : partition.root().size();
   require(std::ssize(devices) == ranks, "{} devices were given for the {} ranks of the root", devices.size(), ranks);
   state_ = std::shared_ptr<const State>(new State{partition, grid, std::move(devices), lines(partition, grid)});

@@ -284,6 +284,16 @@ TEST_CASE("operands of different shapes or grids are refused") {
     refuses([&] { a + on(turned, {3, 5}); });
     refuses([&] { a* on(turned, {3, 5}); });
     refuses([&] { dot(a, on(turned, {3, 5})); });
+    // The same grid of the same ranks in another order, and one of fewer axes.
+    std::vector<int> backwards(static_cast<std::size_t>(world().size()));
+    std::iota(backwards.rbegin(), backwards.rend(), 0);
+    const auto reversed = Partition(world()).subset(backwards).cartesian({world().size(), 1});
+    refuses([&] { a + on(reversed, {3, 5}); });
+    refuses([&] { dot(a, on(reversed, {3, 5})); });
+    const auto line = Partition(world()).cartesian({world().size()});
+    const Variable<double> of_line(DistributedTensor<double>::zeros({line, {3, 5}, {Replicate{}}}));
+    refuses([&] { dot(a, of_line); });
+    refuses([&] { dot(of_line, a); });
   }
   texts.verify();
 }

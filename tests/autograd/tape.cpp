@@ -204,6 +204,16 @@ TEST_CASE("a rule that fails leaves no contributions, and keeps the gradients of
                    "was recorded by an earlier tape"));
   }
   {
+    Variable<double> dropped;
+    {
+      GradientTape tape;
+      dropped = w * w;
+    }
+    GradientTape tape;
+    CHECK(
+        contains(error_text([&] { tape.backward(sum(dropped * c) + sum(w * c)); }), "was recorded by an earlier tape"));
+  }
+  {
     GradientTape tape;
     tape.backward(sum(Variable<double>(kept_square.value()) * c) + sum(w * c));
   }

@@ -370,7 +370,8 @@ TEST_CASE("ten thousand losses leave no memory behind") {
   steps(count);
   const Index before = bytes_in_use();
   steps(count);
-  CHECK(bytes_in_use() - before < (on_cpu ? count : 200'000));  // less than a byte a step; streams keep memory
+  // Less than a byte a step; MPI keeps some pages for itself, and streams keep memory.
+  CHECK(bytes_in_use() - before < (world().size() == 1 && on_cpu ? count : 200'000));
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include <tartan/comm/agreement.hpp>
 #include <tartan/device/cuda.hpp>
 #include <tartan/partition/cartesian_topology.hpp>
 
@@ -99,16 +100,22 @@ TEST_CASE("impossible partitions are refused on every rank") {
                      " ranks, but the partition has " + std::to_string(n) + ": start"));
   CHECK(contains(error_text([&] { all.cartesian({n, 0}); }), "empty axis"));
   const bool odd = world().rank() == n - 1;
-  if (n > 1) {
-    CHECK(contains(error_text([&] {
-                     all.cartesian(odd ? Shape{1, n} : Shape{n, 1});
-                   }),
-                   "the shape of a grid differs between the ranks"));
-    CHECK(
-        contains(error_text([&] { all.cartesian(odd ? Shape{2 * n} : Shape{n}); }), " ranks, but the partition has "));
-  }
-  if (!cuda::built_in()) {
-    CHECK(contains(error_text([&] { all.cartesian({n}, odd ? Device::cuda() : Device{}); }), "CPU support only"));
+  for (const auto how : {Checks::local, Checks::collective}) {
+    const auto before = checks();
+    set_checks(how);
+    if (n > 1) {
+      CHECK(contains(error_text([&] {
+                       (void)all.cartesian(odd ? Shape{1, n} : Shape{n, 1});
+                     }),
+                     "the shape of a grid differs between the ranks"));
+      CHECK(contains(error_text([&] { (void)all.cartesian(odd ? Shape{2 * n} : Shape{n}); }),
+                     " ranks, but the partition has "));
+    }
+    if (!cuda::built_in()) {
+      CHECK(
+          contains(error_text([&] { (void)all.cartesian({n}, odd ? Device::cuda() : Device{}); }), "CPU support only"));
+    }
+    set_checks(before);
   }
   if (n > 1) {
     const Partition reversed(world().split(0, -world().rank(), "reversed"));

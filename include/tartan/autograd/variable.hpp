@@ -71,8 +71,8 @@ class Variable {
   void scale_gradient(double factor) const;
 
   /// For operations: adds a contribution to the gradient of the pass that runs; nothing where no gradient is required,
-  /// or only in the pass of another tape that still records. Does not communicate. Throws Error where that
-  /// tape is over. Contributions are added in one placement: where two
+  /// or only in the pass of another tape that still records. Does not communicate. Throws Error where no
+  /// tape of this thread that it came from still records. Contributions are added in one placement: where two
   /// differ on an axis, both become Partial there.
   void contribute(Gradient<T> contribution) const;
   /// For operations: ends the sum of this pass's contributions and gives it in distribution().gradient(), or nothing

@@ -19,7 +19,7 @@ namespace tartan {
 /// text of the lowest culprit (where it can be, of one that brought something else than a RemoteError). MpiError is not
 /// agreed but rethrown at once. With TARTAN_CHECKS=off nothing is sent, and only the culprit throws.
 void agree(const Communicator& communicator, std::exception_ptr mine);
-/// The same, and where no rank brings an exception, same_on_all() of `what` and `value`: one reduction of 24 bytes.
+/// The same, and where no rank brings an exception, same_on_all() of `what` and `value`: one reduction of 16 bytes.
 void agree(const Communicator& communicator, std::exception_ptr mine, std::string_view what, std::string_view value);
 
 /// Collective over `communicator`: runs `body` on every rank and agrees on its outcome. `body` must not communicate.

@@ -15,8 +15,8 @@ class Environment {
   /// that prints the error and ends the job. Throws Error where MPI is initialised already.
   Environment(int& argc, char**& argv);
   /// Meets the other ranks in a non-blocking barrier and finalises MPI. A peer may still compute or write a file: after
-  /// twenty times deadline() ranks 0 and 1 say that they wait, and after an hour (TARTAN_END_DEADLINE seconds) the job
-  /// ends by MPI_Abort; while unwinding, after deadline().
+  /// twenty times deadline() ranks 0, 1 and the last say that they wait, and after an hour (TARTAN_END_DEADLINE
+  /// seconds) the job ends by MPI_Abort; while unwinding, after deadline().
   ~Environment();
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;

@@ -17,8 +17,8 @@ endfunction()
 
 set(ending $<TARGET_FILE:ending>)
 tartan_ending_test(well 3 success ${ending} well 0)
-tartan_ending_test(late 3 success ${ending} late 1 ENVIRONMENT TARTAN_DEADLINE=0.05
-  SHOWS_ONCE "tartan: rank 0 is at its end and waits for the others, up to 3600 s (TARTAN_END_DEADLINE)" "waits for the others")
+tartan_ending_test(late 3 success ${ending} late 1 ENVIRONMENT TARTAN_DEADLINE=0.01
+  SHOWS_ONCE "tartan: rank 0 is at its end and waits for the others, up to 3600 s (TARTAN_END_DEADLINE)")
 tartan_ending_test(swallowed 3 failure ${ending} swallowed 1
   SHOWS_ONCE "tartan: rank 1: error: the communicator \"world\" is finished after: a fault of MPI")
 tartan_ending_test(all_throw 4 failure ${ending} all-throw 0 SHOWS_ONCE "tartan: rank 0: error: a grid that fits no rank")
