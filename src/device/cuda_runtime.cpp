@@ -152,7 +152,7 @@ StreamScope::StreamScope(Device device, CUstream_st* next) : device_{device} {
     check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event");
     const auto code = cudaEventRecord(event, next);  // a stream of another device does not take it
     (void)cudaEventDestroy(event);
-    check_cuda(code, "a stream that is to be used on " + device.to_string());
+    check_cuda(code, "a stream of this device");
   }
   order(device, before_, next);
   scoped()[device.ordinal] = next;
